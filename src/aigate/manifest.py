@@ -1,0 +1,434 @@
+"""The manifest: the system as its owner declares it. Pure data; reading the file is `collect`'s work.
+
+Every limit in it is a threshold, so every limit may carry its provenance:
+`floor: 0.92` and `floor: {value: 0.92, provenance: {...}}` mean the same floor.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from aigate.values import Day, Duration, Model, Name, Number, Text, VersionNumber
+
+Level = Literal["advise", "block", "require"]
+"""How much an outcome counts. `require` is `block` that no waiver can lift."""
+
+LEVELS: tuple[Level, ...] = ("advise", "block", "require")
+
+PolicyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)]
+PRODUCTION = "production"
+
+
+class Owner(Model):
+    """Who answers for the whole path: one team, reachable."""
+
+    team: Name
+    contact: Name | None = None
+    """Where to ask in working hours: a channel, a list, a mailbox."""
+    escalation: Name | None = None
+    """Where to page at 03:00."""
+
+
+class DatasetRef(Model):
+    """The data a threshold was measured on."""
+
+    name: Name
+    digest: Name | None = None
+    rows: Annotated[int, Field(ge=1)] | None = None
+
+
+class Provenance(Model):
+    """Where a threshold came from. Every field is a claim that a policy can check."""
+
+    method: (
+        Literal["measured", "fitted", "cost_model", "expert", "regulatory", "copied", "default"] | None
+    ) = None
+    set_by: Name | None = None
+    set_on: Day | None = None
+    environment: Name | None = None
+    """The environment it was tuned in."""
+    run: Name | None = None
+    """The MLflow run it was measured in."""
+    evidence: Name | None = None
+    """A link to the measurement, where it is not an MLflow run."""
+    rationale: Text | None = None
+    dataset: DatasetRef | None = None
+    model: VersionNumber | None = None
+    """The model version whose scores it was fitted to."""
+    measured_with: dict[Name, Name] = {}
+    """What else it depends on, by parameter name: embedding model, judge, prompt digest."""
+    reviewed_by: Name | None = None
+    reviewed_on: Day | None = None
+    review_by: Day | None = None
+    portable: Text | None = None
+    """Why it holds in an environment it was not tuned in."""
+    copied_from: Name | None = None
+
+
+def _bare(value: object) -> object:
+    return value if isinstance(value, dict | Limit | AgeLimit) else {"value": value}
+
+
+class _OrBare:
+    """For the published schema: the bare value stands for the object that holds it."""
+
+    def __init__(self, bare: dict[str, Any]) -> None:
+        self.bare = bare
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [self.bare, handler(core)]}
+
+
+class Limit(Model):
+    """A number that something is held against, and where that number came from."""
+
+    value: Number
+    provenance: Provenance | None = None
+
+
+class AgeLimit(Model):
+    """A span of time that something is held against, and where it came from."""
+
+    value: Duration
+    provenance: Provenance | None = None
+
+    @field_validator("value")
+    @classmethod
+    def _positive(cls, value: Duration) -> Duration:
+        if value.total_seconds() <= 0:
+            raise ValueError("an age limit must be longer than nothing")
+        return value
+
+
+NumberLimit = Annotated[Limit, BeforeValidator(_bare), _OrBare({"type": "number"})]
+SpanLimit = Annotated[
+    AgeLimit, BeforeValidator(_bare), _OrBare({"type": "string", "examples": ["15m", "2h", "7d"]})
+]
+
+
+class Slice(Model):
+    """A part of the evaluation data that must hold on its own."""
+
+    metric: Name
+    """The MLflow metric that measures this slice."""
+    floor: NumberLimit | None = None
+    ceiling: NumberLimit | None = None
+    max_drop: NumberLimit | None = None
+    max_rise: NumberLimit | None = None
+
+
+class Anchor(Model):
+    """A fixed point that many small steps down are measured from."""
+
+    value: NumberLimit
+    max_creep: NumberLimit
+    """How far, in the metric's unit, the metric may ever be on the worse side of the anchor."""
+
+
+class Metric(Model):
+    """What is demanded of one evaluation metric.
+
+    `floor` and `max_drop` say that higher is better, `ceiling` and `max_rise`
+    that lower is; a metric has one direction, so they do not mix.
+    """
+
+    range: tuple[Number, Number] | None = None
+    """The values the metric can take; one outside is broken evidence."""
+    floor: NumberLimit | None = None
+    ceiling: NumberLimit | None = None
+    max_drop: NumberLimit | None = None
+    max_rise: NumberLimit | None = None
+    confidence: Annotated[Number, Field(gt=0.5, lt=1)] | None = None
+    """One-sided confidence of the non-inferiority test; without it, point estimates are compared."""
+    kind: Literal["proportion", "mean"] | None = None
+    """`proportion`: a share of rows. `mean`: the mean of a score per row."""
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """Rows it was measured on, declared for a metric whose dataset is not logged."""
+    anchor: Anchor | None = None
+    slices: dict[Name, Slice] = {}
+    judge: Name | None = None
+    """The scorer whose assessments the metric averages."""
+    min_coverage: NumberLimit | None = None
+    """The least share of rows that the judge must have judged without an error."""
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> "Metric":
+        low, high = self.range or (None, None)
+        if low is not None and high is not None and low >= high:
+            raise ValueError("range must be [low, high], low first")
+        if (self.floor or self.max_drop) and (self.ceiling or self.max_rise):
+            raise ValueError(
+                "floor and max_drop say higher is better, ceiling and max_rise say lower is: choose one"
+            )
+        for part in (self, *self.slices.values()):
+            for name in ("max_drop", "max_rise"):
+                margin: Limit | None = getattr(part, name)
+                if margin is not None and margin.value < 0:
+                    raise ValueError(f"{name} is how much worse it may get: zero or more")
+        if self.confidence is not None and not (self.max_drop or self.max_rise):
+            raise ValueError("confidence needs max_drop (or max_rise): the margin that is tested")
+        return self
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether smaller values are better: what a ceiling or a largest rise says."""
+        return self.ceiling is not None or self.max_rise is not None
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is demanded of it at all."""
+        return any(
+            x is not None for x in (self.floor, self.ceiling, self.max_drop, self.max_rise, self.anchor)
+        )
+
+
+class Auth(Model):
+    """Credentials for one freshness source, by the names of environment variables; never the secret itself."""
+
+    bearer: Name | None = None
+    """The variable that holds a bearer token."""
+    basic: Name | None = None
+    """The variable that holds `user:password`."""
+    header: Name | None = None
+    """A header's name; its value is in the variable `value`."""
+    value: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Auth":
+        ways = [self.bearer is not None, self.basic is not None, self.header is not None]
+        if sum(ways) != 1 or (self.header is None) != (self.value is None):
+            raise ValueError(
+                "give one of bearer, basic, or header with value: each names an environment variable"
+            )
+        return self
+
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$", max_length=2000)]
+Unit = Literal["auto", "s", "ms", "us", "ns"]
+Kind = Literal["loaded", "event", "built", "heartbeat"]
+"""What the instant says: `loaded` newest load, `event` newest complete event time,
+`built` when an artifact was made, `heartbeat` when its writer last lived."""
+
+
+class Freshness(Model):
+    """What every freshness adapter needs: how old the data may be, and how old the evidence."""
+
+    max_age: SpanLimit
+    max_evidence_age: SpanLimit | None = None
+    """How old the source's own answer may be. Default: 15m for a service, 2h for a file."""
+    kind: Kind = "loaded"
+    zone: Name | None = None
+    """The IANA zone of times written without one. Undeclared, such a time is unknown."""
+    auth: Auth | None = None
+
+
+class JsonFreshness(Freshness):
+    """A JSON document by URL or file, and where in it the time stands (JMESPath)."""
+
+    url: Url | None = None
+    file: Name | None = None
+    time: Name
+    unit: Unit | None = None
+    """The unit of a time given as a number."""
+    observed: Name | None = None
+    """JMESPath of the moment the document was made."""
+    built: Name | None = None
+    read: Name | None = None
+    """JMESPath of the moment its inputs were read."""
+    version: Name | None = None
+    inputs: Name | None = None
+    """JMESPath of an object: upstream stage to the version that was read."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "JsonFreshness":
+        if (self.url is None) == (self.file is None):
+            raise ValueError("give either url or file")
+        return self
+
+
+class HeaderFreshness(Freshness):
+    """The Last-Modified header of a URL."""
+
+    headers: Url
+
+
+class DbtFreshness(Freshness):
+    """One source in the `sources.json` of `dbt source freshness`, by file or URL."""
+
+    dbt: Name
+    source: Name
+    """`source.table`, or the whole unique id."""
+
+
+class PrometheusFreshness(Freshness):
+    """An instant query whose one sample is a Unix time, or an age where `is_age` says so."""
+
+    prometheus: Url
+    query: Text
+    unit: Literal["s", "ms"] = "s"
+    is_age: bool = False
+
+
+class AirflowFreshness(Freshness):
+    """The newest event of an Airflow dataset (2.4 and later) or asset (3)."""
+
+    airflow: Url
+    asset: Name
+    """The dataset's or asset's URI or name."""
+
+
+_ADAPTERS = ("url", "file", "headers", "dbt", "prometheus", "airflow")
+
+
+def _adapter(value: object) -> str:
+    keys = list(value) if isinstance(value, dict) else list(type(value).model_fields)  # type: ignore[attr-defined]  # a built model is passed through
+    found = [key for key in _ADAPTERS if key in keys]
+    return {"file": "url"}.get(found[0], found[0]) if found else "url"
+
+
+AnyFreshness = Annotated[
+    Annotated[JsonFreshness, Tag("url")]
+    | Annotated[HeaderFreshness, Tag("headers")]
+    | Annotated[DbtFreshness, Tag("dbt")]
+    | Annotated[PrometheusFreshness, Tag("prometheus")]
+    | Annotated[AirflowFreshness, Tag("airflow")],
+    Discriminator(_adapter),
+]
+
+
+class StageDeclared(Model):
+    """One step of the path from raw data to the answer, and who keeps it."""
+
+    name: Name
+    owner: Name | None = None
+    contact: Name | None = None
+    reads: tuple[Name, ...] = ()
+    """The stages it takes its data from."""
+    freshness: AnyFreshness | None = None
+    allowance: Duration | None = None
+    """For a cache: how long it may go on serving what its upstream has since replaced. Default: none."""
+
+
+class Applied(Model):
+    """Where the value in use can be read: a parameter or tag of the version's run, or a tag of the version."""
+
+    param: Name | None = None
+    run_tag: Name | None = None
+    version_tag: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Applied":
+        if sum(x is not None for x in (self.param, self.run_tag, self.version_tag)) != 1:
+            raise ValueError("give one of param, run_tag, version_tag")
+        return self
+
+
+class ThresholdDeclared(Model):
+    """A threshold that the serving system applies, so that it cannot be forgotten where it was set."""
+
+    value: Number
+    applied: Applied | None = None
+    provenance: Provenance | None = None
+
+
+class ModelRef(Model):
+    """The registered model and the aliases the question is about."""
+
+    name: Name
+    champion: Name = "champion"
+    challenger: Name = "challenger"
+
+
+class Objectives(Model):
+    """What the path as a whole promises."""
+
+    end_to_end_age: SpanLimit | None = None
+
+
+class PolicySelection(Model):
+    """Which policies are in force."""
+
+    standard: bool = True
+    """The standard pack."""
+    path: Name = "policies"
+    """A folder beside the manifest; its policies are added."""
+
+
+Parameter = str | bool | int | Number | tuple[str, ...]
+
+
+class Environment(Model):
+    """What differs between environments: how much outcomes count, and parameters of policies."""
+
+    levels: dict[str, Level] = {}
+    """Keys: a policy (`freshness.stage`), a theme (`freshness`), or `*`. The most exact one wins."""
+    params: dict[PolicyId, dict[Name, Parameter]] = {}
+
+
+class Manifest(Model):
+    """`aigate.yaml`, whole."""
+
+    version: Literal[1]
+    system: Name
+    owner: Owner | None = None
+    model: ModelRef
+    metrics: dict[Name, Metric] = {}
+    stages: tuple[StageDeclared, ...] = ()
+    objectives: Objectives = Objectives()
+    thresholds: dict[Name, ThresholdDeclared] = {}
+    runbooks: dict[Literal["default", "model", "data", "process"], Name] = {}
+    environments: dict[Name, Environment] = {}
+    policies: PolicySelection = PolicySelection()
+
+    @field_validator("owner", mode="before")
+    @classmethod
+    def _team_alone(cls, value: object) -> object:
+        return {"team": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _graph(self) -> "Manifest":
+        names = [stage.name for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two stages are named {name!r}")
+        for stage in self.stages:
+            for upstream in stage.reads:
+                if upstream not in names:
+                    raise ValueError(f"stage {stage.name!r} reads {upstream!r}, which is not a stage")
+        if loop := _loop({stage.name: stage.reads for stage in self.stages}):
+            raise ValueError(f"stages read in a circle: {' → '.join(loop)}")
+        return self
+
+
+def _loop(reads: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the stages of one circle in the graph, or nothing."""
+    done: set[str] = set()
+    for start in reads:
+        path: list[str] = []
+        stack: list[tuple[str, bool]] = [(start, True)]
+        while stack:
+            name, entering = stack.pop()
+            if not entering:
+                path.pop()
+                done.add(name)
+            elif name in path:
+                return (*path[path.index(name) :], name)
+            elif name not in done:
+                path.append(name)
+                stack.append((name, False))
+                stack.extend((upstream, True) for upstream in reads[name])
+    return ()
+
+
+def level_of(policy: str, levels: dict[str, Level]) -> Level:
+    """Return the level of a policy: its own, else its theme's, else that of `*`, else `block`."""
+    theme = policy.partition(".")[0]
+    return levels.get(policy) or levels.get(theme) or levels.get("*") or "block"

@@ -1,0 +1,382 @@
+"""What a policy is: a typed generator over a snapshot, and the view through which it reads.
+
+The view notes every reading and stops at what is missing, so that each answer
+says what it rests on and none can rest on ignorance. A policy that yields
+nothing passes only if it has read something.
+"""
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from types import FunctionType
+from typing import Any, cast
+
+from aigate.decision import Blames, Finding, Outcome, PolicyResult, Severity
+from aigate.errors import PolicyCodeError
+from aigate.snapshot import Snapshot, Tag
+from aigate.values import Missing, Model, parse_duration, show_duration, show_number
+
+Findings = Iterator[Finding]
+"""What a policy returns: write it as a generator and `yield deny(...)`."""
+
+PolicyFunction = Callable[..., Findings]
+
+CONTEXT = frozenset(
+    {"/now", "/question", "/environment", "/system", "/alias", "/schema_", "/manifest_digest"}
+)
+"""Readings that say what was asked, not what was found; a pass cannot rest on them alone."""
+
+
+class Skip(Exception):  # noqa: N818 - it is a signal that authors raise, not an error
+    """Raised by a policy that does not apply; the reason is required and shown."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MissingEvidence(LookupError):  # noqa: N818 - a signal for authors, not an error of theirs
+    """Raised by the view where evidence is missing. It ends the policy as `unknown`, caught or not."""
+
+    def __init__(self, path: str, gap: Missing) -> None:
+        super().__init__(f"{path}: {gap.missing}")
+        self.path = path
+        self.gap = gap
+
+
+class _Run:
+    """What happened during one run of one policy."""
+
+    __slots__ = ("made", "misses", "reads")
+
+    def __init__(self) -> None:
+        self.reads: dict[str, None] = {}
+        self.misses: dict[str, Missing] = {}
+        self.made: list[Finding] = []
+
+    def take(self, value: Any, path: str) -> Any:
+        """Hand a value out: note it, wrap it, or stop at it."""
+        if isinstance(value, Missing):
+            self.misses[path] = value
+            raise MissingEvidence(path, value)
+        if isinstance(value, View):
+            return value
+        if isinstance(value, Model):
+            return View(value, path, self)
+        if isinstance(value, tuple):
+            self.reads[path] = None
+            return tuple(self.take(item, f"{path}/{_key(item, i)}") for i, item in enumerate(value))
+        if isinstance(value, dict):
+            self.reads[path] = None
+            return {key: self.take(item, f"{path}/{_pointer(key)}") for key, item in value.items()}
+        self.reads[path] = None
+        return value
+
+
+_run: _Run | None = None
+"""The run in progress. Policies run one at a time, in a process of their own."""
+
+
+def _pointer(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _key(item: Any, index: int) -> str:
+    name = getattr(item, "name", None) or getattr(item, "key", None)
+    return _pointer(name) if isinstance(name, str) else str(index)
+
+
+def _gap(value: Any) -> Missing | None:
+    """Return the first gap anywhere inside a value."""
+    if isinstance(value, Missing):
+        return value
+    inner: Any = ()
+    if isinstance(value, Model):
+        inner = (getattr(value, name) for name in type(value).__pydantic_fields__)
+    elif isinstance(value, tuple):
+        inner = value
+    elif isinstance(value, dict):
+        inner = value.values()
+    return next((gap for item in inner if (gap := _gap(item)) is not None), None)
+
+
+class View:
+    """A snapshot, or a part of one, as a policy sees it: read-only, noting, refusing gaps."""
+
+    __slots__ = ("__of", "__path", "__run")
+
+    def __init__(self, of: Model, path: str, run: _Run) -> None:
+        object.__setattr__(self, "_View__of", of)
+        object.__setattr__(self, "_View__path", path)
+        object.__setattr__(self, "_View__run", run)
+
+    @property
+    def __class__(self) -> type:
+        return type(self.__of)
+
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        raise TypeError("a snapshot is read-only")
+
+    def __getattr__(self, name: str) -> Any:
+        of, path, run = self.__of, self.__path, self.__run
+        kind = type(of)
+        if name in kind.__pydantic_fields__:
+            return run.take(getattr(of, name), f"{path}/{name}")
+        found = getattr(kind, name, None) if not name.startswith(("_", "model_")) else None
+        if isinstance(found, property) and found.fget is not None:
+            return run.take(found.fget(self), f"{path}/{name}")
+        if isinstance(found, FunctionType):
+            return lambda *args: run.take(
+                found(self, *args), "/".join([path, name, *(_pointer(str(arg)) for arg in args)])
+            )
+        raise AttributeError(f"{kind.__name__} has no {name!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise TypeError("a snapshot is read-only")
+
+    def __delattr__(self, name: str) -> None:
+        raise TypeError("a snapshot is read-only")
+
+    def __eq__(self, other: object) -> bool:
+        mine, theirs = self.__whole(), other
+        if type(other) is View:
+            theirs = other.__whole()
+        return mine == theirs
+
+    def __whole(self) -> Model:
+        """Return what stands behind the view, for a comparison; a gap inside ends it."""
+        if (gap := _gap(self.__of)) is not None:
+            self.__run.misses[self.__path] = gap
+            raise MissingEvidence(self.__path, gap)
+        self.__run.reads[self.__path] = None
+        of: Model = self.__of
+        return of
+
+    def __hash__(self) -> int:
+        return hash(self.__path)
+
+    def __repr__(self) -> str:
+        return f"<{type(self.__of).__name__} {self.__path}>"
+
+
+def deny(
+    message: str,
+    *,
+    key: str = "",
+    fix: str = "",
+    owner: str | None = "",
+    value: object = "",
+    limit: object = "",
+    origin: str = "",
+) -> Finding:
+    """Make a finding; it counts only once it is yielded, and one that is not is an error.
+
+    `value` and `limit` may be numbers, spans of time or text. `origin` says
+    where the limit comes from, `fix` what to do next.
+    """
+    finding = Finding(
+        message=message,
+        key=key,
+        fix=fix,
+        owner=owner or "",
+        value=_words(value),
+        limit=_words(limit),
+        origin=origin,
+    )
+    if _run is not None:
+        _run.made.append(finding)
+    return finding
+
+
+def _words(value: object) -> str:
+    match value:
+        case Decimal():
+            return show_number(value)
+        case timedelta():
+            return show_duration(value)
+        case _:
+            return str(value)
+
+
+class Policy:
+    """A policy as loaded: its identity, its parameters, its function."""
+
+    def __init__(
+        self, function: PolicyFunction, id: str, severity: Severity, blames: Blames, url: str
+    ) -> None:
+        self.function = function
+        self.id = id
+        self.severity = severity
+        self.blames = blames
+        self.url = url
+        doc = inspect.cleandoc(function.__doc__ or "")
+        self.title, _, rest = doc.partition("\n")
+        self.detail = rest.strip()
+        self.broken = _why_broken(function, self.title)
+        self.kinds, self.defaults = ({}, {}) if self.broken else _parameters(function, id)
+
+    def bind(self, given: dict[str, object]) -> dict[str, object]:
+        """Return all parameters: the defaults, with `given` over them, each brought to its type.
+
+        Raises PolicyCodeError for one that the policy does not have, or that
+        does not fit its type.
+        """
+        bound = dict(self.defaults)
+        for name, value in given.items():
+            if name not in self.kinds:
+                known = ", ".join(self.kinds) or "none"
+                raise PolicyCodeError(
+                    f"policy {self.id} has no parameter {name!r}", fix=f"its parameters: {known}"
+                )
+            try:
+                bound[name] = _coerce(self.kinds[name], value)
+            except (ValueError, ArithmeticError) as e:
+                raise PolicyCodeError(f"policy {self.id}, parameter {name}: {e}") from e
+        return bound
+
+    def run(self, snapshot: Snapshot, **params: object) -> PolicyResult:
+        """Run it on one snapshot and say how it ended; never raises for what the policy did."""
+        return run(self, snapshot, self.bind(params))
+
+
+def policy(
+    id: str, *, severity: Severity = "high", blames: Blames = "process", url: str = ""
+) -> Callable[[PolicyFunction], Policy]:
+    """Make a generator function a policy.
+
+    `id` is `theme.name`, written as a literal. `blames` steers what happens to
+    a champion that fails: only a failing `model` is rolled back. Keyword-only
+    arguments are the parameters and need a type and a default. The docstring's
+    first line is the title and is required.
+    """
+    return lambda function: Policy(function, id, severity, blames, url)
+
+
+def _why_broken(function: PolicyFunction, title: str) -> str:
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "is async: a policy has nothing to wait for, its evidence is all there"
+    if not inspect.isgeneratorfunction(function):
+        return "is not a generator: report with `yield deny(...)`"
+    if not title:
+        return "has no docstring: its first line is the title"
+    return ""
+
+
+_KINDS: tuple[Any, ...] = (timedelta, Decimal, int, bool, str, tuple[str, ...])
+
+
+def _parameters(function: PolicyFunction, id: str) -> tuple[dict[str, Any], dict[str, object]]:
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception as e:
+        raise PolicyCodeError(f"policy {id}: its annotations cannot be read: {e}") from e
+    kinds: dict[str, Any] = {}
+    defaults: dict[str, object] = {}
+    positional = 0
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            positional += 1
+            continue
+        if hints.get(name) not in _KINDS or parameter.default is parameter.empty:
+            raise PolicyCodeError(
+                f"policy {id}: parameter {name!r} needs a default and one of the types "
+                "timedelta, Decimal, int, bool, str, tuple[str, ...]"
+            )
+        kinds[name], defaults[name] = hints[name], parameter.default
+    if positional != 1:
+        raise PolicyCodeError(f"policy {id} must take one snapshot, and its parameters after `*`")
+    return kinds, defaults
+
+
+def _coerce(kind: Any, value: object) -> object:
+    if kind is timedelta:
+        return parse_duration(value)
+    if kind is Decimal and isinstance(value, Decimal | int | str) and not isinstance(value, bool):
+        number = Decimal(value)
+        if number.is_finite():
+            return number
+    elif kind == tuple[str, ...]:
+        if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif type(value) is kind:
+        return value
+    elif kind is int and isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    raise ValueError(f"{value!r} is not {'a list of texts' if kind == tuple[str, ...] else kind.__name__}")
+
+
+def show_params(params: dict[str, object]) -> tuple[Tag, ...]:
+    """Return parameters as text, sorted by name: the form of the record."""
+    return tuple(
+        Tag(key=name, value=", ".join(value) if isinstance(value, tuple) else _words(value))
+        for name, value in sorted(params.items())
+    )
+
+
+def run(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> PolicyResult:
+    """Run a policy with bound parameters. Whatever it does is an outcome, never an exception.
+
+    Exceptions that are not meant for programs (KeyboardInterrupt, SystemExit)
+    are outcomes too: a policy that calls `sys.exit(0)` has not passed.
+    """
+    global _run  # one run at a time; `deny` has no other way to know of it
+    if policy.broken:
+        return PolicyResult(policy=policy.id, outcome="error", reason=f"it {policy.broken}")
+    this = _Run()
+    yielded: list[Finding] = []
+    outcome: Outcome = "pass"
+    reason = ""
+    previous, _run = _run, this
+    try:
+        for item in policy.function(cast(Snapshot, View(snapshot, "", this)), **params):
+            if type(item) is not Finding:
+                outcome, reason = "error", f"it yielded {type(item).__name__}, not what deny() makes"
+                break
+            yielded.append(item)
+    except MissingEvidence as e:
+        outcome, reason = "unknown", f"{e.gap.missing} ({e.gap.source})"
+    except Skip as e:
+        outcome, reason = "skip", str(e.reason)
+    except BaseException as e:  # noqa: BLE001 - whatever ends a policy is an outcome, SystemExit too
+        outcome, reason = "error", f"it raised {type(e).__name__}: {_short(e)}"
+    finally:
+        _run = previous
+    return _conclude(policy, this, yielded, outcome, reason)
+
+
+def _short(error: BaseException) -> str:
+    try:
+        return str(error)[:500]
+    except BaseException:  # noqa: BLE001 - a policy's own exception may fail even at this
+        return "(it cannot say why)"
+
+
+def _conclude(
+    policy: Policy, this: _Run, yielded: list[Finding], outcome: Outcome, reason: str
+) -> PolicyResult:
+    """Settle the outcome from what happened: the strictest reading of it."""
+    lost = [finding for finding in this.made if not any(finding is kept for kept in yielded)]
+    rests_on = [path for path in this.reads if path not in CONTEXT]
+    if outcome == "error":
+        pass
+    elif lost:
+        outcome, reason = "error", f"it made a finding and did not yield it: {lost[0].message}"
+    elif yielded:
+        outcome = "fail"
+    elif this.misses and outcome in ("pass", "skip"):
+        gap = next(iter(this.misses.values()))
+        outcome, reason = "unknown", f"{gap.missing} ({gap.source})"
+    elif outcome == "skip" and not reason.strip():
+        outcome, reason = "error", "it skipped without a reason"
+    elif outcome in ("pass", "skip") and not rests_on:
+        outcome, reason = "error", "it read no evidence, so it cannot know"
+    return PolicyResult(
+        policy=policy.id,
+        outcome=outcome,
+        reason=reason,
+        findings=tuple(yielded),
+        reads=tuple(sorted({*this.reads, *this.misses})),
+    )
