@@ -38,7 +38,12 @@ class Authority:
         self.bundle.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def certificate(
-        self, label: str, *names: str, expired: bool = False, client: bool = False, password: str | None = None
+        self,
+        label: str,
+        *names: str,
+        expired: bool = False,
+        client: bool = False,
+        password: str | None = None,
     ) -> tuple[Path, Path]:
         """Return a certificate for host names or addresses, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -52,7 +57,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=2))
             .not_valid_after(now - timedelta(days=1) if expired else now + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([_san(name) for name in names or (label,)]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([_san(name) for name in names or (label,)]), critical=False
+            )
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
@@ -67,13 +74,13 @@ class Authority:
             else serialization.NoEncryption()
         )
         key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-            )
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
         )
         return cert_file, key_file
 
-    def server(self, label: str, *names: str, expired: bool = False, ask_client: bool = False) -> ssl.SSLContext:
+    def server(
+        self, label: str, *names: str, expired: bool = False, ask_client: bool = False
+    ) -> ssl.SSLContext:
         """Return the TLS set-up of a server with a certificate for `names`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.certificate(label, *names, expired=expired))

@@ -94,7 +94,9 @@ def log_model(client: Any, experiment_id: str, run_id: str, *, weights: str) -> 
     return model_id
 
 
-def log_dataset(client: Any, run_id: str, dataset: tuple[str, str], *, context: str | None, rows: int) -> None:
+def log_dataset(
+    client: Any, run_id: str, dataset: tuple[str, str], *, context: str | None, rows: int
+) -> None:
     """Log a dataset input; without a context the tag is absent, as MLflow leaves it for `log_metric(dataset=)`."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -121,28 +123,40 @@ def evaluate(
 ) -> str:
     """Evaluate in a run of its own, as `mlflow.models.evaluate` does: each metric is logged twice.
 
-    `hits` are the per-row results, written as its `eval_results_table.json`.
+    `hits` are the per-row results of a metric `hit`, written as its `eval_results_table.json`.
     """
     from mlflow.entities import LoggedModelInput
 
     run_id: str = client.create_run(experiment_id).info.run_id
     log_dataset(client, run_id, dataset, context="evaluation", rows=len(hits) or 500)
     client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+    logged = dict(metrics)
+    if hits:
+        mean = sum(hits) / len(hits)
+        logged |= {"hit/mean": mean, "hit/variance": mean * (1 - mean)}
     for _ in range(2):
-        for key, value in metrics.items():
+        for key, value in logged.items():
             client.log_metric(
                 run_id, key, value, dataset_name=dataset[0], dataset_digest=dataset[1], model_id=model_id
             )
     if hits:
-        table = {
-            "customer": [f"c{i}" for i in range(len(hits))],
-            "label": [i % 2 for i in range(len(hits))],
-            "outputs": [i % 2 if hit else 1 - i % 2 for i, hit in enumerate(hits)],
-            "hit/score": [float(hit) for hit in hits],
-        }
-        client.log_table(run_id, table, "eval_results_table.json")
+        log_rows(client, run_id, hits)
     client.set_terminated(run_id)
     return run_id
+
+
+def log_rows(client: Any, run_id: str, hits: Sequence[int], *, first: int = 0) -> None:
+    """Write per-row results in the shape and place of `mlflow.models.evaluate`."""
+    table = {
+        "columns": ["customer", "label", "outputs", "hit/score"],
+        "data": [
+            [f"c{first + i}", i % 2, i % 2 if hit else 1 - i % 2, float(hit)] for i, hit in enumerate(hits)
+        ],
+    }
+    client.log_text(run_id, json.dumps(table), "eval_results_table.json")
+    client.set_tag(
+        run_id, "mlflow.loggedArtifacts", json.dumps([{"path": "eval_results_table.json", "type": "table"}])
+    )
 
 
 def register(
@@ -183,12 +197,12 @@ def seed_churn(client: Any, name: str) -> Churn:
         name,
         experiment_id,
         accuracy=0.94,
-        hits=[1] * 47 + [0] * 3,
+        hits=[1] * 94 + [0] * 6,
         weights="good",
         tags={"aigate.decision": "pass"},
     )
     challenger = register(
-        client, name, experiment_id, accuracy=0.71, hits=[1] * 35 + [0] * 14 + [1], weights="bad"
+        client, name, experiment_id, accuracy=0.71, hits=[1] * 70 + [0] * 29 + [1], weights="bad"
     )
     client.set_registered_model_alias(name, "champion", champion.version)
     client.set_registered_model_alias(name, "challenger", challenger.version)
@@ -216,7 +230,7 @@ def register_run(client: Any, name: str, run_id: str, *, alias: str | None = Non
 
 def recreate(client: Any, name: str) -> tuple[int, int]:
     """Delete and recreate a registered model with a version 1 each time; returns both creation times."""
-    created = []
+    created: list[int] = []
     for _ in range(2):
         client.create_registered_model(name)
         run_id = start_run(client, client.create_experiment(f"{name}-{len(created)}"))
@@ -236,13 +250,13 @@ def seed_judged(uri: str, name: str) -> Judged:
     import mlflow
     from mlflow.genai.scorers import scorer
 
-    @scorer
+    @scorer  # type: ignore[untyped-decorator]  # mlflow is not followed
     def flaky(outputs: str) -> float:
         if outputs != "ok":
             raise RuntimeError("the judge did not answer")
         return 1.0
 
-    @scorer
+    @scorer  # type: ignore[untyped-decorator]  # mlflow is not followed
     def steady(outputs: str) -> bool:
         return bool(outputs)
 

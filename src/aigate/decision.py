@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aigate.manifest import Level, Owner
 from aigate.snapshot import Question, Runbook, Source, Subject, Tag
@@ -69,10 +69,21 @@ class PolicyResult(Model):
     policy: Name
     outcome: Outcome
     reason: Text = ""
-    """Why it is unknown, an error or a skip."""
+    """Why it is unknown, an error or a skip; for a pass or a fail, what it leaves open."""
     findings: tuple[Finding, ...] = ()
     reads: tuple[str, ...] = ()
     """The evidence it rests on, as JSON pointers into the snapshot."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PolicyResult":
+        """A failure without a finding would weigh nothing, a pass with one would hide it."""
+        if self.outcome == "fail" and not self.findings:
+            raise ValueError("a failure needs a finding")
+        if self.outcome not in ("fail", "error") and self.findings:
+            raise ValueError(f"a {self.outcome} has no findings")
+        if self.outcome in ("unknown", "error", "skip") and not self.reason.strip():
+            raise ValueError(f"outcome {self.outcome} needs a reason")
+        return self
 
 
 class Judgement(Model):
@@ -89,8 +100,9 @@ class Judgement(Model):
 
     @property
     def standing(self) -> tuple[Finding, ...]:
-        """The findings that nobody has waived."""
-        return tuple(finding for finding in self.result.findings if not finding.waived)
+        """The findings that nobody has waived; at level `require`, nobody can."""
+        required = self.level == "require"
+        return tuple(finding for finding in self.result.findings if required or not finding.waived)
 
 
 class WaiverUse(Model):

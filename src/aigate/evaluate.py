@@ -29,7 +29,6 @@ from aigate.values import Digest, Evident, Model, gap, missing
 class Setting(Model):
     """What surrounds a decision and is handed in by the door."""
 
-    levels: dict[str, Level] = {}
     policies_digest: Digest
     isolation: str
     versions: Versions
@@ -102,16 +101,16 @@ def count(judgements: Iterable[Judgement]) -> Counts:
 def _subject(snapshot: Snapshot) -> Evident[Subject]:
     version = snapshot.challenger if snapshot.question == "promote" else snapshot.champion
     if (lost := gap(version)) is not None:
-        return missing(lost.missing, lost.source)  # type: ignore[no-any-return]  # fits any evident place
+        return missing(lost.missing, lost.source)
     if version is None:
-        return missing("there is no version to judge", snapshot.system)  # type: ignore[no-any-return]  # the same
+        return missing("there is no version to judge", snapshot.system)
     return version.subject
 
 
 def _holder(snapshot: Snapshot) -> Evident[Subject | None]:
     champion = snapshot.champion
     if (lost := gap(champion)) is not None:
-        return missing(lost.missing, lost.source)  # type: ignore[no-any-return]  # fits any evident place
+        return missing(lost.missing, lost.source)
     return None if champion is None else champion.subject
 
 
@@ -133,12 +132,11 @@ def _verdict(
     failed = [j for j in counting if j.result.outcome == "fail" and j.standing]
     open_ = [j for j in counting if j.result.outcome in ("unknown", "error")]
     assessed = count(judgements).assessed
-    if (lost := gap(subject)) is not None:
-        return "hold", f"the version in question is not known: {lost.missing}"
-    if (lost := gap(holder)) is not None:
-        return "hold", f"nobody can say what holds @{snapshot.alias}: {lost.missing}"
+    unknown = _unknown(snapshot, subject, holder)
     if failed:
-        return _failed(promote, failed, open_, len(counting))
+        return _failed(promote, failed, open_, len(counting), unknown)
+    if unknown:
+        return "hold", unknown
     if open_:
         return "hold", f"{_number(len(open_))} could not be assessed"
     if not assessed:
@@ -146,19 +144,29 @@ def _verdict(
     return ("allow" if promote else "keep"), f"{_number(assessed)} assessed, none that counts failed"
 
 
+def _unknown(snapshot: Snapshot, subject: Evident[Subject], holder: Evident[Subject | None]) -> str:
+    """Say what is not known of the versions themselves; nothing where both are."""
+    if (lost := gap(subject)) is not None:
+        return f"the version in question is not known: {lost.missing}"
+    if (lost := gap(holder)) is not None:
+        return f"nobody can say what holds @{snapshot.alias}: {lost.missing}"
+    return ""
+
+
 def _failed(
-    promote: bool, failed: list[Judgement], open_: list[Judgement], total: int
+    promote: bool, failed: list[Judgement], open_: list[Judgement], total: int, unknown: str
 ) -> tuple[Verdict, str]:
     """Say no. A champion goes back only where the model alone is to blame and nothing is unclear.
 
     Stale data, a late stage or a broken cache are not cured by an older model.
     """
     more = f", {len(open_)} could not be assessed" if open_ else ""
+    more += f"; {unknown}" if unknown else ""
     reason = f"{len(failed)} of {_number(total)} failed{more}"
     if promote:
         return "deny", reason
     blamed = {j.info.blames for j in failed}
-    if blamed == {"model"} and not open_:
+    if blamed == {"model"} and not open_ and not unknown:
         return "rollback", reason
     if blamed == {"model"}:
         return "hold", f"{reason}: whether the model is to blame is not clear"

@@ -158,6 +158,8 @@ class Metric(Model):
     """The scorer whose assessments the metric averages."""
     min_coverage: NumberLimit | None = None
     """The least share of rows that the judge must have judged without an error."""
+    provenance: Provenance | None = None
+    """Where all its limits come from that do not say so themselves."""
 
     @model_validator(mode="after")
     def _one_direction(self) -> "Metric":
@@ -228,6 +230,8 @@ class Freshness(Model):
     zone: Name | None = None
     """The IANA zone of times written without one. Undeclared, such a time is unknown."""
     auth: Auth | None = None
+    provenance: Provenance | None = None
+    """Where its limits come from, where they do not say so themselves."""
 
 
 class JsonFreshness(Freshness):
@@ -302,6 +306,16 @@ AnyFreshness = Annotated[
     | Annotated[AirflowFreshness, Tag("airflow")],
     Discriminator(_adapter),
 ]
+
+
+FRESHNESS: dict[str, type[Freshness]] = {
+    "url": JsonFreshness,
+    "headers": HeaderFreshness,
+    "dbt": DbtFreshness,
+    "prometheus": PrometheusFreshness,
+    "airflow": AirflowFreshness,
+}
+"""The adapters, by the key that chooses each (`file` chooses the same as `url`)."""
 
 
 class StageDeclared(Model):
@@ -428,7 +442,70 @@ def _loop(reads: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     return ()
 
 
+def show_origin(provenance: Provenance | None) -> str:
+    """Say in one line where a limit came from, as far as the manifest tells."""
+    if provenance is None:
+        return "nobody wrote down where this limit comes from"
+    day, by, run = provenance.set_on, provenance.set_by, provenance.run
+    words = [f"set by {by or 'somebody unnamed'}"]
+    words += [day.isoformat()] if day else []
+    if run or provenance.evidence:
+        words.append(f"from run {_short(run)}" if run else f"from {provenance.evidence}")
+    due = f", review by {provenance.review_by.isoformat()}" if provenance.review_by else ""
+    return " ".join(words) + due
+
+
+def _short(run: str) -> str:
+    return run if len(run) <= 12 else f"{run[:8]}…"
+
+
+_METRIC_LIMITS = ("floor", "ceiling", "max_drop", "max_rise", "min_coverage")
+_AGE_LIMITS = ("max_age", "max_evidence_age")
+
+
+def spread_provenance(data: object) -> object:
+    """Give the provenance that stands beside limits to each of them that has none of its own.
+
+    Works on a manifest's data as loaded, before it is a `Manifest`; what is not
+    of the expected shape is left as it is, for validation to name.
+    """
+    if not isinstance(data, dict):
+        return data
+    spread = dict(data)
+    if isinstance(metrics := data.get("metrics"), dict):
+        spread["metrics"] = {name: _spread(metric, _METRIC_LIMITS) for name, metric in metrics.items()}
+    if isinstance(stages := data.get("stages"), tuple):
+        spread["stages"] = tuple(
+            {**stage, "freshness": _spread(stage["freshness"], _AGE_LIMITS)}
+            if isinstance(stage, dict) and "freshness" in stage
+            else stage
+            for stage in stages
+        )
+    return spread
+
+
+def _spread(holder: object, keys: tuple[str, ...]) -> object:
+    if not isinstance(holder, dict) or not isinstance(origin := holder.get("provenance"), dict):
+        return holder
+    limits = {
+        key: value if isinstance(value, dict) else {"value": value}
+        for key, value in holder.items()
+        if key in keys
+    }
+    return {**holder, **{key: {"provenance": origin, **limit} for key, limit in limits.items()}}
+
+
 def level_of(policy: str, levels: dict[str, Level]) -> Level:
     """Return the level of a policy: its own, else its theme's, else that of `*`, else `block`."""
     theme = policy.partition(".")[0]
     return levels.get(policy) or levels.get(theme) or levels.get("*") or "block"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the manifest's JSON Schema (draft 2020-12), as `aigate schema` prints it."""
+    schema = Manifest.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "aigate manifest",
+    }

@@ -7,8 +7,9 @@ nothing passes only if it has read something.
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from types import FunctionType
 from typing import Any, cast
@@ -16,7 +17,7 @@ from typing import Any, cast
 from aigate.decision import Blames, Finding, Outcome, PolicyResult, Severity
 from aigate.errors import PolicyCodeError
 from aigate.snapshot import Snapshot, Tag
-from aigate.values import Missing, Model, parse_duration, show_duration, show_number
+from aigate.values import Missing, Model, parse_duration, parse_number, show_duration, show_number
 
 Findings = Iterator[Finding]
 """What a policy returns: write it as a generator and `yield deny(...)`."""
@@ -28,6 +29,23 @@ CONTEXT = frozenset(
 )
 """Readings that say what was asked, not what was found; a pass cannot rest on them alone."""
 
+MOST_FINDINGS = 1000
+"""What one policy may report; one that goes on is broken, not thorough."""
+
+
+@dataclass(frozen=True)
+class PolicyFile:
+    """One file of policies: exactly these bytes are hashed, and exactly these bytes run."""
+
+    shown: str
+    """The path as people see it."""
+    source: bytes
+    digest: str
+    policies: tuple[str, ...]
+    """The ids it declares, in order."""
+    standard: bool = False
+    """Whether it belongs to the standard pack."""
+
 
 class Skip(Exception):  # noqa: N818 - it is a signal that authors raise, not an error
     """Raised by a policy that does not apply; the reason is required and shown."""
@@ -37,11 +55,27 @@ class Skip(Exception):  # noqa: N818 - it is a signal that authors raise, not an
         self.reason = reason
 
 
-class MissingEvidence(LookupError):  # noqa: N818 - a signal for authors, not an error of theirs
+class Unknown(Exception):  # noqa: N818 - it is a signal that authors raise, not an error
+    """Raised by a policy that cannot tell: its evidence is too little, or cannot be compared.
+
+    It ends the policy as `unknown`, caught or not; with findings already
+    yielded the policy fails all the same. The reason is required and shown.
+    To look at the rest before ending, catch it around each part:
+    `with suppress(Unknown): yield from part(...)`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        if _run is not None:
+            _run.unclear.append(reason)
+
+
+class MissingEvidence(Unknown, LookupError):  # noqa: N818 - a signal for authors, not an error of theirs
     """Raised by the view where evidence is missing. It ends the policy as `unknown`, caught or not."""
 
     def __init__(self, path: str, gap: Missing) -> None:
-        super().__init__(f"{path}: {gap.missing}")
+        super().__init__(f"{gap.missing} ({gap.source})")
         self.path = path
         self.gap = gap
 
@@ -49,31 +83,50 @@ class MissingEvidence(LookupError):  # noqa: N818 - a signal for authors, not an
 class _Run:
     """What happened during one run of one policy."""
 
-    __slots__ = ("made", "misses", "reads")
+    __slots__ = ("made", "misses", "notes", "reads", "there", "unclear")
 
     def __init__(self) -> None:
         self.reads: dict[str, None] = {}
+        self.there: dict[str, None] = {}
+        """Parts that were handed out and not looked into: that they are there is a reading too."""
         self.misses: dict[str, Missing] = {}
         self.made: list[Finding] = []
+        self.unclear: list[str] = []
+        """Why it cannot tell, each `Unknown` in order, caught or not."""
+        self.notes: list[str] = []
+        """What a pass or a failure leaves open."""
 
     def take(self, value: Any, path: str) -> Any:
         """Hand a value out: note it, wrap it, or stop at it."""
-        if isinstance(value, Missing):
+        kind = type(value)
+        if kind in _PLAIN:
+            self.reads[path] = None
+            return value
+        if kind is tuple:
+            self.reads[path] = None
+            return tuple([self.part(item, f"{path}/{_key(item, i)}") for i, item in enumerate(value)])
+        if kind is Missing:
             self.misses[path] = value
             raise MissingEvidence(path, value)
-        if isinstance(value, View):
+        if kind is View:
             return value
-        if isinstance(value, Model):
+        if issubclass(kind, Model):
+            self.there[path] = None
             return View(value, path, self)
-        if isinstance(value, tuple):
-            self.reads[path] = None
-            return tuple(self.take(item, f"{path}/{_key(item, i)}") for i, item in enumerate(value))
-        if isinstance(value, dict):
-            self.reads[path] = None
-            return {key: self.take(item, f"{path}/{_pointer(key)}") for key, item in value.items()}
         self.reads[path] = None
+        if kind is dict:
+            return {key: self.part(item, f"{path}/{_pointer(key)}") for key, item in value.items()}
         return value
 
+    def part(self, item: Any, path: str) -> Any:
+        """Hand out what a list holds: that it is there was read with the list."""
+        kind = type(item)
+        whole = kind is not Missing and issubclass(kind, Model)
+        return View(item, path, self) if whole else self.take(item, path)
+
+
+_PLAIN = frozenset({str, int, bool, type(None), Decimal, datetime, date, timedelta})
+"""Facts that have no inside."""
 
 _run: _Run | None = None
 """The run in progress. Policies run one at a time, in a process of their own."""
@@ -85,7 +138,9 @@ def _pointer(key: str) -> str:
 
 def _key(item: Any, index: int) -> str:
     name = getattr(item, "name", None) or getattr(item, "key", None)
-    return _pointer(name) if isinstance(name, str) else str(index)
+    if type(name) is not str:
+        return str(index)
+    return _pointer(name) if "/" in name or "~" in name else name
 
 
 def _gap(value: Any) -> Missing | None:
@@ -103,36 +158,45 @@ def _gap(value: Any) -> Missing | None:
 
 
 class View:
-    """A snapshot, or a part of one, as a policy sees it: read-only, noting, refusing gaps."""
+    """A snapshot, or a part of one, as a policy sees it: read-only, noting, refusing gaps.
 
-    __slots__ = ("__of", "__path", "__run")
+    What has been read once is kept in its `__dict__`, where Python looks
+    first, so that reading it again costs nothing. Gaps are not kept.
+    """
+
+    __slots__ = ("__at", "__dict__")
 
     def __init__(self, of: Model, path: str, run: _Run) -> None:
-        object.__setattr__(self, "_View__of", of)
-        object.__setattr__(self, "_View__path", path)
-        object.__setattr__(self, "_View__run", run)
+        object.__setattr__(self, "_View__at", (of, path, run))
 
     @property
     def __class__(self) -> type:
-        return type(self.__of)
+        return type(self.__at[0])
 
     @__class__.setter
     def __class__(self, value: type) -> None:
         raise TypeError("a snapshot is read-only")
 
     def __getattr__(self, name: str) -> Any:
-        of, path, run = self.__of, self.__path, self.__run
+        of, path, run = self.__at
+        run.there.pop(path, None)
+        if name in of.__dict__:  # a model's fields, and nothing else, are in it
+            return self.__keep(name, run.take(of.__dict__[name], f"{path}/{name}"))
         kind = type(of)
-        if name in kind.__pydantic_fields__:
-            return run.take(getattr(of, name), f"{path}/{name}")
         found = getattr(kind, name, None) if not name.startswith(("_", "model_")) else None
         if isinstance(found, property) and found.fget is not None:
-            return run.take(found.fget(self), f"{path}/{name}")
+            return self.__keep(name, run.take(found.fget(self), f"{path}/{name}"))
         if isinstance(found, FunctionType):
-            return lambda *args: run.take(
-                found(self, *args), "/".join([path, name, *(_pointer(str(arg)) for arg in args)])
+            return lambda *args, **named: run.take(
+                found(self, *args, **named),
+                "/".join([path, name, *(_pointer(str(arg)) for arg in (*args, *named.values()))]),
             )
         raise AttributeError(f"{kind.__name__} has no {name!r}")
+
+    def __keep(self, name: str, value: Any) -> Any:
+        if value.__class__ is not dict:  # its reader could change it
+            self.__dict__[name] = value
+        return value
 
     def __setattr__(self, name: str, value: object) -> None:
         raise TypeError("a snapshot is read-only")
@@ -148,18 +212,19 @@ class View:
 
     def __whole(self) -> Model:
         """Return what stands behind the view, for a comparison; a gap inside ends it."""
-        if (gap := _gap(self.__of)) is not None:
-            self.__run.misses[self.__path] = gap
-            raise MissingEvidence(self.__path, gap)
-        self.__run.reads[self.__path] = None
-        of: Model = self.__of
-        return of
+        of, path, run = self.__at
+        if (gap := _gap(of)) is not None:
+            run.misses[path] = gap
+            raise MissingEvidence(path, gap)
+        run.reads[path] = None
+        whole: Model = of
+        return whole
 
     def __hash__(self) -> int:
-        return hash(self.__path)
+        return hash(self.__whole())  # equal parts of a snapshot are one in a set
 
     def __repr__(self) -> str:
-        return f"<{type(self.__of).__name__} {self.__path}>"
+        return f"<{type(self.__at[0]).__name__} {self.__at[1]}>"
 
 
 def deny(
@@ -191,6 +256,15 @@ def deny(
     return finding
 
 
+def note(text: str) -> None:
+    """Say what a pass or a failure leaves open, such as that only point estimates were compared.
+
+    It is shown and recorded beside the outcome and never changes it.
+    """
+    if _run is not None:
+        _run.notes.append(text)
+
+
 def _words(value: object) -> str:
     match value:
         case Decimal():
@@ -216,7 +290,9 @@ class Policy:
         self.title, _, rest = doc.partition("\n")
         self.detail = rest.strip()
         self.broken = _why_broken(function, self.title)
-        self.kinds, self.defaults = ({}, {}) if self.broken else _parameters(function, id)
+        self.kinds, defaults = ({}, {}) if self.broken else _parameters(function, id)
+        self.defaults: dict[str, object] = {}
+        self.defaults = self.bind(defaults)
 
     def bind(self, given: dict[str, object]) -> dict[str, object]:
         """Return all parameters: the defaults, with `given` over them, each brought to its type.
@@ -233,7 +309,7 @@ class Policy:
                 )
             try:
                 bound[name] = _coerce(self.kinds[name], value)
-            except (ValueError, ArithmeticError) as e:
+            except ValueError as e:
                 raise PolicyCodeError(f"policy {self.id}, parameter {name}: {e}") from e
         return bound
 
@@ -294,11 +370,9 @@ def _parameters(function: PolicyFunction, id: str) -> tuple[dict[str, Any], dict
 def _coerce(kind: Any, value: object) -> object:
     if kind is timedelta:
         return parse_duration(value)
-    if kind is Decimal and isinstance(value, Decimal | int | str) and not isinstance(value, bool):
-        number = Decimal(value)
-        if number.is_finite():
-            return number
-    elif kind == tuple[str, ...]:
+    if kind is Decimal:
+        return parse_number(value)
+    if kind == tuple[str, ...]:
         if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
             return tuple(value)
     elif type(value) is kind:
@@ -335,48 +409,94 @@ def run(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> Policy
             if type(item) is not Finding:
                 outcome, reason = "error", f"it yielded {type(item).__name__}, not what deny() makes"
                 break
+            if item.waived:
+                outcome, reason = "error", "it waived its own finding: only the gate does that"
+                break
+            if len(yielded) == MOST_FINDINGS:
+                outcome, reason = "error", f"it reports more than {MOST_FINDINGS} findings"
+                break
             yielded.append(item)
-    except MissingEvidence as e:
-        outcome, reason = "unknown", f"{e.gap.missing} ({e.gap.source})"
+    except Unknown as e:
+        outcome, reason = "unknown", _reason(e)
     except Skip as e:
-        outcome, reason = "skip", str(e.reason)
+        outcome, reason = "skip", _reason(e)
     except BaseException as e:  # noqa: BLE001 - whatever ends a policy is an outcome, SystemExit too
-        outcome, reason = "error", f"it raised {type(e).__name__}: {_short(e)}"
+        outcome, reason = "error", f"it raised {type(e).__name__}{_line(e, policy)}: {say(e)}"
     finally:
         _run = previous
     return _conclude(policy, this, yielded, outcome, reason)
 
 
-def _short(error: BaseException) -> str:
+def say(error: BaseException) -> str:
+    """Return an exception's words, cut, as text that can be written anywhere."""
     try:
-        return str(error)[:500]
+        return _clean(str(error))[:500]
     except BaseException:  # noqa: BLE001 - a policy's own exception may fail even at this
         return "(it cannot say why)"
+
+
+def _clean(text: str) -> str:
+    """Return text that can be written anywhere and leaves room for the rest of the answer."""
+    return text[:_LONGEST].encode("utf-8", "backslashreplace").decode()
+
+
+def _reason(signal: Skip | Unknown) -> str:
+    """Return the reason that a signal carries; nothing where it carries no text."""
+    reason: object = signal.reason  # whatever an author put there
+    return reason if isinstance(reason, str) else ""
+
+
+def _line(error: BaseException, policy: Policy) -> str:
+    """Say in which line of the policy's file it went wrong."""
+    code = getattr(policy.function, "__code__", None)
+    trace, line = error.__traceback__, 0
+    while trace is not None and code is not None:
+        line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == code.co_filename else line
+        trace = trace.tb_next
+    return f" in line {line}" if line else ""
+
+
+def _several(reasons: Sequence[object]) -> str:
+    """Join reasons for people: each once, the first few in full."""
+    texts = list(dict.fromkeys(_clean(reason) for reason in reasons if isinstance(reason, str)))
+    more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    return "; ".join(texts[:_SHOWN] + more)
+
+
+_SHOWN = 4
+"""Reasons of one policy that are shown in full."""
+
+_LONGEST = 2000
+"""Characters of one reason that are kept."""
 
 
 def _conclude(
     policy: Policy, this: _Run, yielded: list[Finding], outcome: Outcome, reason: str
 ) -> PolicyResult:
     """Settle the outcome from what happened: the strictest reading of it."""
-    lost = [finding for finding in this.made if not any(finding is kept for kept in yielded)]
-    rests_on = [path for path in this.reads if path not in CONTEXT]
+    kept = {id(finding) for finding in yielded}
+    lost = [finding for finding in this.made if id(finding) not in kept]
+    gaps = [f"{gap.missing} ({gap.source})" for gap in this.misses.values()]
+    unclear = this.unclear or gaps
+    rests_on = this.there or any(path not in CONTEXT for path in this.reads)
     if outcome == "error":
         pass
     elif lost:
         outcome, reason = "error", f"it made a finding and did not yield it: {lost[0].message}"
     elif yielded:
-        outcome = "fail"
-    elif this.misses and outcome in ("pass", "skip"):
-        gap = next(iter(this.misses.values()))
-        outcome, reason = "unknown", f"{gap.missing} ({gap.source})"
-    elif outcome == "skip" and not reason.strip():
-        outcome, reason = "error", "it skipped without a reason"
+        outcome, reason = "fail", _several(unclear + this.notes)
+    elif unclear or outcome == "unknown":
+        outcome, reason = "unknown", _several(unclear or [reason])
+    elif outcome == "pass":
+        reason = _several(this.notes)
+    if outcome in ("unknown", "skip") and not reason.strip():
+        outcome, reason = "error", f"it ended as {outcome} without a reason"
     elif outcome in ("pass", "skip") and not rests_on:
         outcome, reason = "error", "it read no evidence, so it cannot know"
     return PolicyResult(
         policy=policy.id,
         outcome=outcome,
-        reason=reason,
+        reason=_clean(reason),
         findings=tuple(yielded),
-        reads=tuple(sorted({*this.reads, *this.misses})),
+        reads=tuple(sorted({*this.reads, *this.there, *this.misses})),
     )

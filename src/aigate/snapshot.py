@@ -157,7 +157,7 @@ class Version(Model):
                 return measurement
         known = ", ".join(sorted(m.name for m in self.measurements)) or "none"
         number = self.subject.version
-        return missing(f"version {number} has no metric {name!r} (it has: {known})", self.subject.registry)  # type: ignore[no-any-return]  # fits any evident place
+        return missing(f"version {number} has no metric {name!r} (it has: {known})", self.subject.registry)
 
     def judge(self, name: str) -> Judge | None:
         """Return a scorer's tally; None where no assessments of it were logged."""
@@ -252,8 +252,8 @@ class StaleInput(Model):
     upstream: Name
     owner: Name | None
     upstream_built_at: Instant
-    built_from: Instant
-    """When the stage read its input."""
+    built_from: Instant | None
+    """When the stage read its input, where it says so."""
     behind: Duration
     """How long it has gone on serving what its upstream had replaced."""
 
@@ -376,7 +376,7 @@ class Snapshot(Model):
         """The version in question: the challenger, or the champion where its stay is asked about."""
         version = self.challenger if self.question == "promote" else self.champion
         if version is None:
-            return missing("there is no version to judge", self.system)  # type: ignore[no-any-return]  # fits any evident place
+            return missing("there is no version to judge", self.system)
         return version
 
     def stage(self, name: str) -> Stage | None:

@@ -6,14 +6,17 @@ be had is `Missing` with a reason: never None, 0 or -1.
 """
 
 import re
+import threading
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
@@ -22,10 +25,22 @@ from pydantic import (
 T = TypeVar("T")
 
 
+_building = threading.RLock()
+
+
 class Model(BaseModel):
-    """Base of all data: frozen, strict, and closed to keys it does not know."""
+    """Base of all data: frozen, strict, and closed to keys it does not know.
+
+    A validator is built when it is first needed: no command needs them all.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def model_rebuild(cls, **options: Any) -> bool | None:
+        """Build the validator, one thread at a time: pydantic before 2.14 lets two undo each other's work."""
+        with _building:
+            return super().model_rebuild(**options)
 
 
 class Missing(Model):
@@ -50,7 +65,7 @@ if TYPE_CHECKING:
     # what their type checker should see is the fact itself.
     Evident = Annotated[T, "evidence"]
 else:
-    Evident = Union[T, Missing]  # noqa: UP007 - a generic alias; `T | Missing` is not one in 3.11
+    Evident = Annotated[T | Missing, Field(union_mode="left_to_right")]
 
 
 def missing(reason: str, source: str) -> Any:
@@ -63,26 +78,47 @@ def gap(value: object) -> Missing | None:
     return value if isinstance(value, Missing) else None
 
 
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?")
-_SHORT = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_ISO = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d{1,6})?)S)?)?")
+# [0-9] and never \d: the digits of other scripts are not what was declared.
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_SHORT = re.compile(r"(?=[0-9])(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
+_ISO = re.compile(
+    r"P(?=.)(?:([0-9]+)W)?(?:([0-9]+)D)?"
+    r"(?:T(?=.)(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:\.[0-9]{1,6})?)S)?)?"
+)
 _LONGEST = timedelta(days=36_500)
+_NO_DURATION = "not a duration: write 90s, 15m, 2h, 7d or PT12H"
+_REMEMBERED = 4096
+"""Texts whose value is kept: a replay of many records reads the same limits and times again and again."""
 _DIGITS = 400
-"""Longest number taken, in characters; a longer one is an attack or a mistake."""
+"""Longest number taken, in characters of its plain form; a longer one is an attack or a mistake."""
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _instant_of(text: str) -> datetime:
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("not an instant: write 2026-08-02T09:30:00Z, with its zone")
+    return _in_utc(datetime.fromisoformat(text))
 
 
 def _instant(value: object) -> datetime:
     if isinstance(value, str):
-        if not _INSTANT.fullmatch(value):
-            raise ValueError("not an instant: write 2026-08-02T09:30:00Z, with its zone")
-        value = datetime.fromisoformat(value)
+        return _instant_of(value)
     if not isinstance(value, datetime):
         raise ValueError("not an instant: write 2026-08-02T09:30:00Z, with its zone")
     if value.tzinfo is None:
         raise ValueError("an instant without a zone: nobody can say when that was")
-    return value.astimezone(UTC)
+    return _in_utc(value)
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as e:
+        raise ValueError("an instant outside of the years 1 to 9999") from e
 
 
 def show_instant(value: datetime) -> str:
@@ -99,18 +135,34 @@ def _day(value: object) -> date:
     raise ValueError("not a date: write 2026-08-02")
 
 
-def _number(value: object) -> Decimal:
+@lru_cache(maxsize=_REMEMBERED)
+def _number_of(text: str) -> Decimal:
+    if len(text) > _DIGITS or not _NUMBER.fullmatch(text):
+        raise ValueError("not a number: write it in digits, such as 0.92")
+    return Decimal(text)
+
+
+def parse_number(value: object) -> Decimal:
+    """Read a finite number from its text, an integer or a decimal; never from a float.
+
+    Raises ValueError for anything else, and for a number so long that its
+    plain form (`show_number`) could not be read again.
+    """
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
         raise ValueError(f"not a number: {type(value).__name__}")
-    if isinstance(value, str) and (len(value) > _DIGITS or not _NUMBER.fullmatch(value)):
-        raise ValueError("not a number: write it in digits, such as 0.92")
-    try:
-        number = Decimal(value)
-    except InvalidOperation as e:  # pragma: no cover - the pattern admits only numbers
-        raise ValueError("not a number") from e
-    if not number.is_finite() or abs(number.adjusted()) > _DIGITS:
+    number = _number_of(value) if isinstance(value, str) else Decimal(value)
+    if not number.is_finite():
         raise ValueError("not a finite number")
+    if _plain_length(number) > _DIGITS:
+        raise ValueError("a number beyond all measure")
     return number
+
+
+def _plain_length(number: Decimal) -> int:
+    """Return how long `show_number` would be, or a little more, without writing it."""
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)  # only a number that is not finite has a word there
+    return sign + (len(digits) + exponent if exponent > 0 else max(len(digits), 1 - exponent) + 1)
 
 
 def show_number(value: Decimal) -> str:
@@ -121,30 +173,28 @@ def show_number(value: Decimal) -> str:
 def parse_duration(value: object) -> timedelta:
     """Read a span of time: `90s`, `15m`, `2h`, `1d12h`, `4w`, or ISO 8601 (`PT12H`).
 
-    Raises ValueError where it is neither, is not positive, or is beyond a
-    hundred years.
+    Text has no sign: it says zero or more. Raises ValueError where it is
+    neither form, or is beyond a hundred years.
     """
-    if isinstance(value, timedelta):
-        span = value
-    elif isinstance(value, str) and value and (match := _SHORT.fullmatch(value) or _ISO.fullmatch(value)):
-        if len(value) > 40 or not any(match.groups()):
-            raise ValueError("not a duration: write 90s, 15m, 2h, 7d or PT12H")
-        weeks, days, hours, minutes, seconds = match.groups()
-        try:
-            span = timedelta(
-                weeks=int(weeks or 0),
-                days=int(days or 0),
-                hours=int(hours or 0),
-                minutes=int(minutes or 0),
-                seconds=0,
-            ) + timedelta(microseconds=int(Decimal(seconds or 0) * 1_000_000))
-        except OverflowError as e:
-            raise ValueError("a duration beyond a hundred years") from e
-    else:
-        raise ValueError("not a duration: write 90s, 15m, 2h, 7d or PT12H")
-    if span > _LONGEST:
+    if isinstance(value, str):
+        return _duration_of(value)
+    if not isinstance(value, timedelta):
+        raise ValueError(_NO_DURATION)
+    if abs(value) > _LONGEST:
         raise ValueError("a duration beyond a hundred years")
-    return span
+    return value
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _duration_of(text: str) -> timedelta:
+    match = (_SHORT.fullmatch(text) or _ISO.fullmatch(text)) if 0 < len(text) <= 40 else None
+    if match is None:
+        raise ValueError(_NO_DURATION)
+    weeks, days, hours, minutes, seconds = (Decimal(part or 0) for part in match.groups())
+    total = ((weeks * 7 + days) * 24 + hours) * 3600 + minutes * 60 + seconds
+    if total > _LONGEST.total_seconds():
+        raise ValueError("a duration beyond a hundred years")
+    return timedelta(microseconds=int(total * 1_000_000))
 
 
 def _write_duration(value: timedelta) -> str:
@@ -195,9 +245,9 @@ Day = Annotated[
 
 Number = Annotated[
     Decimal,
-    BeforeValidator(_number),
+    BeforeValidator(parse_number),
     PlainSerializer(show_number, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _NUMBER.pattern}]}),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_NUMBER.pattern}$"}]}),
 ]
 """A finite decimal taken from text, so that 0.92 - 0.02 is 0.90."""
 
@@ -205,11 +255,20 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(_read_duration),
     PlainSerializer(_write_duration, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["15m", "2h", "7d", "PT12H"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({_SHORT.pattern}|{_ISO.pattern})$",
+            "examples": ["15m", "2h", "7d", "PT12H"],
+        }
+    ),
 ]
 """A span of time: `2h`, `7d`, `PT12H`."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"),
+]
 """A short name on one line."""
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]

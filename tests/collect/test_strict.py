@@ -237,3 +237,19 @@ def test_integers_stop_where_doubles_stop() -> None:
     assert integer_from_text(str(int(sys.float_info.max))) == int(sys.float_info.max)
     with pytest.raises(ValueError, match="too large"):
         integer_from_text(str(int(sys.float_info.max) * 2))
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "inf", "1_0", " 1", "1\n", "+1", "01", ".5", "1.", "１", "1e", "", "0x1", "--1"]
+)
+def test_numbers_have_one_spelling(text: str) -> None:
+    with pytest.raises(ValueError, match="JSON's spelling"):
+        decimal_from_text(text)
+    with pytest.raises(ValueError, match="JSON's spelling"):
+        integer_from_text(text)
+
+
+def test_an_integer_has_no_fraction() -> None:
+    assert decimal_from_text("-12") == -12
+    with pytest.raises(ValueError, match="not an integer"):
+        integer_from_text("1.0")

@@ -248,6 +248,11 @@ def test_positions(text: str) -> None:
     assert len(document.positions) == 18
 
 
+@pytest.mark.usefixtures("parser")
+def test_a_question_mark_outside_of_brackets_is_text() -> None:
+    assert load("a: [x, {y: z}]\nb: c?d").data == {"a": ["x", {"y": "z"}], "b": "c?d"}
+
+
 def test_place_finds_the_nearest_parent() -> None:
     document = load(MANIFEST)
     assert document.place(("version",)) == (1, 10)

@@ -9,13 +9,11 @@ and logging are what this module exists to do without), and it takes twice as
 long to import.
 """
 
-import json
 import random
-import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import httpcore
@@ -25,6 +23,7 @@ from aigate.collect.deadline import Deadline, DeadlineError
 from aigate.collect.network import BlockedAddressError, NetworkRule
 from aigate.collect.origin import Origin, RefusedUrlError, Url
 from aigate.collect.redact import quiet_http_loggers, shown_url
+from aigate.collect.request import JSON_TYPES, MAX_BYTES, Request
 from aigate.collect.response import Attempt, Code, FetchError, Response, retry_after, server_date
 from aigate.collect.transport import (
     GuardedBackend,
@@ -36,17 +35,11 @@ from aigate.collect.transport import (
     tls_reason,
 )
 
-MAX_BYTES = 1024 * 1024
-"""Default cap on a body: evidence is small."""
-
 MAX_HOPS = 3
 """Redirects followed within one origin."""
 
 MAX_ATTEMPTS = 3
 """Tries of one GET or HEAD, the first included."""
-
-JSON_TYPES = ("application/json",)
-"""The media types of a JSON answer; `application/problem+json` and the like count as it."""
 
 _RETRIED = frozenset({429, 502, 503, 504})
 _HOPS = frozenset({301, 302, 303, 307, 308})
@@ -62,19 +55,6 @@ _FAILURES = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
 )
-_OWN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "host", "connection", "accept"})
-
-
-@dataclass(frozen=True)
-class _Ask:
-    """What a request asks for, the same over all its tries and hops."""
-
-    method: str
-    headers: tuple[tuple[str, str], ...]
-    content: bytes
-    max_bytes: int
-    accept: tuple[str, ...]
-    accept_status: Collection[int]
 
 
 class Fetcher:
@@ -131,6 +111,7 @@ class Fetcher:
         max_bytes: int = MAX_BYTES,
         accept: tuple[str, ...] = JSON_TYPES,
         accept_status: Collection[int] = (200,),
+        read_body: bool = True,
     ) -> Response:
         """Read an address. See `request`."""
         return self.request(
@@ -141,6 +122,7 @@ class Fetcher:
             max_bytes=max_bytes,
             accept=accept,
             accept_status=accept_status,
+            read_body=read_body,
         )
 
     def head(
@@ -164,11 +146,13 @@ class Fetcher:
         max_bytes: int = MAX_BYTES,
         accept: tuple[str, ...] = JSON_TYPES,
         accept_status: Collection[int] = (200,),
+        read_body: bool = True,
     ) -> Response:
         """Send a request and return its whole answer.
 
         `json` is sent as the body. A status outside of `accept_status` and a
-        media type outside of `accept` (empty: any) are failures. Only GET and
+        media type outside of `accept` (empty: any) are failures. With
+        `read_body=False` the answer's headers are enough. Only GET and
         HEAD are repeated (failed connections, 429, 502, 503, 504) and
         redirected (within the origin). Raises FetchError for whatever the
         other end does; ConfigError where a certificate file of the origin's
@@ -181,19 +165,19 @@ class Fetcher:
             raise FetchError("refused_url", e.message, shown=shown_url(url)) from e
         if params:
             target = target.with_params(dict(params))
-        content = b"" if json is None else _encode(json)
-        ask = _Ask(
-            method=method,
-            headers=_request_headers(headers, accept, json is not None),
-            content=content,
+        ask = Request.of(
+            method,
+            json=json,
+            headers=headers,
             max_bytes=max_bytes,
             accept=accept,
             accept_status=accept_status,
+            read_body=read_body,
         )
         response = self._with_retries(ask, target)
         return replace(response, elapsed_ms=round((self.deadline.now() - started) * 1000))
 
-    def _with_retries(self, ask: _Ask, target: Url) -> Response:
+    def _with_retries(self, ask: Request, target: Url) -> Response:
         most = MAX_ATTEMPTS if ask.method in ("GET", "HEAD") else 1
         attempts: tuple[Attempt, ...] = ()
         while True:
@@ -223,7 +207,7 @@ class Fetcher:
             pause = max(pause, asked)
         return pause if due and pause < self.deadline.remaining() else None
 
-    def _follow(self, ask: _Ask, start: Url) -> Response:
+    def _follow(self, ask: Request, start: Url) -> Response:
         here = start
         for hop in range(MAX_HOPS + 1):
             response = self._send(ask, here, redirected=hop > 0)
@@ -233,7 +217,7 @@ class Fetcher:
             here = there
         raise FetchError("redirect", f"redirects more than {MAX_HOPS} times", shown=start.shown)
 
-    def _next(self, ask: _Ask, here: Url, response: Response) -> Url:
+    def _next(self, ask: Request, here: Url, response: Response) -> Url:
         if ask.method not in ("GET", "HEAD"):
             raise FetchError(
                 "redirect", f"redirects a {ask.method}", shown=here.shown, status=response.status
@@ -254,7 +238,7 @@ class Fetcher:
             raise FetchError("redirect", f"redirects to another origin, {there.origin}", shown=here.shown)
         return there
 
-    def _send(self, ask: _Ask, target: Url, *, redirected: bool) -> Response:
+    def _send(self, ask: Request, target: Url, *, redirected: bool) -> Response:
         """Send once; translate whatever happens on the way into a FetchError."""
         try:
             self.deadline.left()
@@ -275,9 +259,7 @@ class Fetcher:
                 return "tls", str(error)
             case httpcore.ConnectError():
                 return "connect", f"cannot be reached: {_system_reason(error)}"
-            case httpcore.TimeoutException() if self.deadline.remaining() > 0:
-                return "connect", "cannot be reached: it does not take the connection"
-            case DeadlineError() | httpcore.TimeoutException():
+            case DeadlineError() | httpcore.TimeoutException():  # every wait lasts until the deadline
                 return "deadline", f"did not answer within the run's deadline of {self.deadline.seconds:g} s"
             case _ if is_tls_error(error):
                 return "tls", tls_reason(error)
@@ -286,7 +268,7 @@ class Fetcher:
             case _:
                 return "transport", "breaks off the connection"
 
-    def _stream(self, ask: _Ask, target: Url, *, redirected: bool) -> Any:
+    def _stream(self, ask: Request, target: Url, *, redirected: bool) -> Any:
         origin = target.origin
         headers = [("Host", origin.netloc), *ask.headers]
         if origin.scheme == "http":
@@ -330,7 +312,7 @@ class Fetcher:
                 self._pools[key] = pool
         return pool
 
-    def _read(self, ask: _Ask, target: Url, answer: httpcore.Response) -> Response:
+    def _read(self, ask: Request, target: Url, answer: httpcore.Response) -> Response:
         headers = tuple(
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in answer.headers
         )
@@ -352,7 +334,7 @@ class Fetcher:
             raise FetchError(
                 "encoding", "answers with an encoded body, though asked not to", shown=target.shown
             )
-        if ask.accept and not _accepted(head.media_type, ask.accept):
+        if not ask.takes(head.media_type):
             found = head.media_type[:60] or "no content type"
             raise FetchError(
                 "content_type",
@@ -360,11 +342,11 @@ class Fetcher:
                 shown=target.shown,
                 status=answer.status,
             )
-        if ask.method == "HEAD":
+        if ask.method == "HEAD" or not ask.read_body:
             return head
         return replace(head, body=self._body(ask, target, head, answer))
 
-    def _body(self, ask: _Ask, target: Url, head: Response, answer: httpcore.Response) -> bytes:
+    def _body(self, ask: Request, target: Url, head: Response, answer: httpcore.Response) -> bytes:
         too_large = FetchError(
             "too_large", f"answers with more than {ask.max_bytes} bytes", shown=target.shown
         )
@@ -378,43 +360,6 @@ class Fetcher:
                 raise too_large
             body += chunk
         return bytes(body)
-
-
-def _encode(value: object) -> bytes:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _request_headers(
-    extra: Mapping[str, str] | None, accept: tuple[str, ...], has_body: bool
-) -> tuple[tuple[str, str], ...]:
-    headers = [
-        ("Accept", ", ".join(accept) or "*/*"),
-        ("Accept-Encoding", "identity"),
-        ("Cache-Control", "no-cache"),
-        ("User-Agent", "aigate"),
-    ]
-    if has_body:
-        headers.append(("Content-Type", "application/json"))
-    for name, value in (extra or {}).items():
-        if name.lower() in _OWN_HEADERS:
-            raise ValueError(f"header {name} is not a caller's to set; credentials go by `Credential`")
-        headers.append((name, value))
-    return tuple(headers)
-
-
-def _no_tls() -> ssl.SSLContext:
-    """Return a bare context for a pool that never speaks TLS, which spares loading the authorities."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _accepted(media_type: str, accept: tuple[str, ...]) -> bool:
-    if media_type in accept:
-        return True
-    return (
-        "application/json" in accept
-        and media_type.startswith("application/")
-        and media_type.endswith("+json")
-    )
 
 
 def _outcome(answer: Response | FetchError) -> str:

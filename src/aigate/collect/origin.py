@@ -15,6 +15,7 @@ _AUTHORITY = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
+_ODD_CHARACTER = re.compile(r"[^\x21-\x7e]|\\")
 _LONGEST = 8_000
 _PORTS = {"http": 80, "https": 443}
 
@@ -67,7 +68,7 @@ class Url:
         """
         if len(text) > _LONGEST:
             raise RefusedUrlError(f"an address longer than {_LONGEST} characters", fix="shorten it")
-        if re.search(r"[^\x21-\x7e]|\\", text):
+        if _ODD_CHARACTER.search(text):
             raise RefusedUrlError(
                 "an address with a space, a backslash, a control character or a letter outside ASCII",
                 fix="percent-encode it; write an international host name in its xn-- form",
@@ -98,6 +99,9 @@ class Url:
 
     def join(self, location: str) -> "Url":
         """Return where a `Location` header leads from here; raise RefusedUrlError as `read` does."""
+        if _ODD_CHARACTER.search(location):
+            # Joining drops tabs and newlines silently.
+            raise RefusedUrlError("an address with characters that do not belong there")
         try:
             return Url.read(urljoin(f"{self.origin}{self.target}", location))
         except ValueError as e:

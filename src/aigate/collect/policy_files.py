@@ -1,32 +1,24 @@
 """Policies read from disk: their bytes, their digest, and the policies they declare.
 
 What a file declares is found without running it, so that the gate knows which
-answers to demand before any policy has had a say.
+answers to demand before any policy has had a say. A file that would be left
+out in silence is an error: a rule that nobody reads protects nobody.
 """
 
 import ast
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from aigate.digest import digest_bytes
 from aigate.errors import ConfigError, PolicyCodeError
+from aigate.policy import PolicyFile
 
 MAX_BYTES = 1_000_000
+"""Longest policy file, in bytes."""
 
-
-@dataclass(frozen=True)
-class PolicyFile:
-    """One file of policies: exactly these bytes are hashed, and exactly these bytes run."""
-
-    shown: str
-    """The path as people see it."""
-    source: bytes
-    digest: str
-    policies: tuple[str, ...]
-    """The ids it declares, in order."""
-    standard: bool = False
-    """Whether it belongs to the standard pack."""
+_ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")  # as the manifest writes it
+_LONGEST_ID = 100
 
 
 def standard_folder() -> Path:
@@ -41,23 +33,46 @@ def standard_folder() -> Path:
 def read_policies(folder: Path, *, shown: str, standard: bool = False) -> tuple[PolicyFile, ...]:
     """Read every policy file of a folder, in the order of their names.
 
-    Files that begin with `_` or `test_` are not policies. Raises ConfigError
-    where the folder cannot be read, PolicyCodeError where a file is not
-    Python, declares no policy, or declares one without a literal id.
+    Files that begin with `_`, `test_` or `conftest` are not policies, nor is
+    what stands in a folder `tests`. Raises ConfigError where the folder or a
+    file cannot be read, or holds policies in a folder of its own;
+    PolicyCodeError where a file is not Python, declares no policy, or declares
+    one without a literal id.
     """
     try:
-        paths = sorted(path for path in folder.iterdir() if _is_policy(path))
-        return tuple(_read(path, f"{shown}/{path.name}", standard) for path in paths)
+        entries = sorted(folder.iterdir())
+        for entry in entries:
+            if entry.is_dir():
+                _refuse_nested(entry, f"{shown}/{entry.name}")
+        return tuple(_read(path, f"{shown}/{path.name}", standard) for path in entries if _is_policy(path))
     except OSError as e:
-        raise ConfigError(f"cannot be read: {e.strerror}", place=shown) from e
+        raise ConfigError(f"cannot be read: {e.strerror or e}", place=shown) from e
 
 
 def _is_policy(path: Path) -> bool:
-    return path.suffix == ".py" and not path.name.startswith(("_", "test_", "conftest"))
+    return path.suffix.lower() == ".py" and not path.name.startswith(("_", "test_", "conftest"))
+
+
+def _refuse_nested(folder: Path, shown: str) -> None:
+    """Refuse a folder inside the policies' folder that holds policies: only the folder itself is read."""
+    if folder.name.startswith(("_", ".")) or folder.name in ("test", "tests"):
+        return
+    lost = next(filter(_is_policy, sorted(folder.rglob("*"))), None)
+    if lost is not None:
+        raise ConfigError(
+            f"{lost.name} would not be read: policies stand in the folder itself, not in one below it",
+            place=shown,
+            fix="move it up, or begin the folder's name with `_`",
+        )
 
 
 def _read(path: Path, shown: str, standard: bool) -> PolicyFile:
-    source = path.read_bytes()
+    if not shown.isprintable():
+        raise ConfigError("a policy file's name must be plain text", place=ascii(shown))
+    if not path.is_file():  # a pipe would be waited for, for ever
+        raise ConfigError("is not a file", place=shown)
+    with path.open("rb") as file:
+        source = file.read(MAX_BYTES + 1)
     if len(source) > MAX_BYTES:
         raise PolicyCodeError(f"{shown}: larger than {MAX_BYTES} bytes")
     return PolicyFile(shown, source, digest_bytes(source), declared(source, shown), standard)
@@ -67,9 +82,10 @@ def declared(source: bytes, shown: str) -> tuple[str, ...]:
     """Return the ids of the policies that a file declares, by reading it, not by running it."""
     try:
         tree = ast.parse(source, filename=shown)
-    except (SyntaxError, ValueError) as e:
-        line = getattr(e, "lineno", None) or 1
-        raise PolicyCodeError(f"{shown}:{line}: not Python: {getattr(e, 'msg', e)}") from e
+    except SyntaxError as e:
+        raise PolicyCodeError(f"{shown}:{e.lineno or 1}: not Python: {e.msg}") from e
+    except (ValueError, RecursionError, MemoryError) as e:  # a null byte; expressions nested without end
+        raise PolicyCodeError(f"{shown}:1: not Python: {e or type(e).__name__}") from e
     ids = tuple(
         _literal_id(decorator, shown)
         for node in ast.walk(tree)
@@ -92,13 +108,21 @@ def _is_policy_decorator(node: ast.expr) -> bool:
 
 
 def _literal_id(node: ast.expr, shown: str) -> str:
-    match node:
-        case ast.Call(args=[ast.Constant(value=str(found)), *_]):
-            return found
-    raise PolicyCodeError(
-        f"{shown}:{node.lineno}: the policy's id must be written out",
-        fix="write @policy('theme.name', ...)",
-    )
+    given: list[ast.expr] = []
+    if isinstance(node, ast.Call):
+        given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg == "id"]
+    found = given[0].value if given and isinstance(given[0], ast.Constant) else None
+    if not isinstance(found, str):
+        raise PolicyCodeError(
+            f"{shown}:{node.lineno}: the policy's id must be written out",
+            fix="write @policy('theme.name', ...)",
+        )
+    if len(found) > _LONGEST_ID or not _ID.fullmatch(found):
+        raise PolicyCodeError(
+            f"{shown}:{node.lineno}: {found[:_LONGEST_ID]!r} is no policy id",
+            fix="write theme.name in lower-case letters, digits and underscores",
+        )
+    return found
 
 
 def check_unique(files: Iterable[PolicyFile]) -> None:

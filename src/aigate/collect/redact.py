@@ -33,11 +33,13 @@ class Redactor:
     def __repr__(self) -> str:
         return "Redactor()"
 
+    def without_secrets(self, text: str) -> str:
+        """Return `text` with secrets replaced by a mark, and nothing else changed."""
+        return text if self._secrets is None else self._secrets.sub(MARK, text)
+
     def clean(self, text: str) -> str:
         """Return `text` with secrets replaced by a mark, and addresses cut to origin and path."""
-        if self._secrets is not None:
-            text = self._secrets.sub(MARK, text)
-        text = _USERINFO.sub(rf"\1{MARK}@", text)
+        text = _USERINFO.sub(rf"\1{MARK}@", self.without_secrets(text))
         return _QUERY.sub(rf"\1?{MARK}", text)
 
 

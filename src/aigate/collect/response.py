@@ -137,7 +137,7 @@ def retry_after(answer: Response) -> float | None:
     value = answer.header("retry-after")
     if value is None:
         return None
-    if value.isdecimal() and value.isascii():
+    if value.isdecimal():
         return float(value[:9])
     moment = _http_date(value)
     if moment is None or answer.server_date is None:

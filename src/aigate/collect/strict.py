@@ -24,6 +24,13 @@ MAX_DEPTH: Final = 32
 MAX_NUMBER_CHARACTERS: Final = 400
 """No number is written with more characters; it is refused before it is converted."""
 
+JSON_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+"""How JSON writes an integer (use `fullmatch`)."""
+
+JSON_NUMBER: Final = re.compile(JSON_INTEGER.pattern + r"(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""How JSON writes any number (use `fullmatch`)."""
+
+_CONTAINERS = (dict, list)  # exactly what the scanner builds
 _ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # both halves of a character
     r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
@@ -67,12 +74,16 @@ def quote(text: str, limit: int = 60) -> str:
 
 
 def decimal_from_text(text: str) -> Decimal:
-    """Read a JSON number with a fraction or an exponent, exactly.
+    """Read a number in JSON's spelling, exactly, as `Decimal`.
 
-    Refused (`ValueError` with a message for people) is what is longer than
-    `MAX_NUMBER_CHARACTERS` or lies beyond what a binary64 can hold, so that every
-    accepted number is finite and stays so (and non-zero stays non-zero) as a float.
+    Refused (`ValueError` with a message for people) are any other spelling, what is
+    longer than `MAX_NUMBER_CHARACTERS`, and what lies beyond the range of a binary64:
+    an accepted number is finite and stays so (and non-zero stays non-zero) as a float.
     """
+    if JSON_NUMBER.fullmatch(text) is None:
+        raise ValueError(f"{quote(text, 30)} is not a number in JSON's spelling")
+    if len(text) < 300 and "e" not in text and "E" not in text:
+        return Decimal(text)  # so short and plain that none of the limits can be met
     _check_length(text)
     near = float(text)
     if math.isinf(near):
@@ -91,6 +102,8 @@ def decimal_from_text(text: str) -> Decimal:
 
 def integer_from_text(text: str) -> int:
     """Read a JSON integer, exactly; the limits and errors are those of `decimal_from_text`."""
+    if JSON_INTEGER.fullmatch(text) is None:
+        raise ValueError(f"{quote(text, 30)} is not an integer in JSON's spelling")
     _check_length(text)
     if len(text) > 300 and math.isinf(float(text)):
         raise ValueError(f"the number {quote(text, 30)} is too large")
@@ -199,7 +212,7 @@ def _constant(_: str) -> NoReturn:
 
 def _deeper_than(value: object, max_depth: int) -> bool:
     """Whether containers nest deeper than `max_depth`, level by level and without recursion."""
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if type(value) in _CONTAINERS else []
     depth = 0
     while level:
         depth += 1
@@ -208,8 +221,8 @@ def _deeper_than(value: object, max_depth: int) -> bool:
         level = [
             child
             for container in level
-            for child in (container.values() if isinstance(container, dict) else container)
-            if isinstance(child, dict | list)
+            for child in (container.values() if isinstance(container, dict) else container)  # type: ignore[attr-defined]
+            if type(child) in _CONTAINERS
         ]
     return False
 

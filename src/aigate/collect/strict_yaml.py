@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 import yaml
 
 from aigate.collect.strict import (
+    JSON_INTEGER,
+    JSON_NUMBER,
     MAX_DEPTH,
     StrictError,
     decimal_from_text,
@@ -40,8 +42,6 @@ Place = tuple[int, int]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _CONSTANTS: Final[Mapping[str, bool | None]] = MappingProxyType(
     {"": None, "~": None, "null": None, "Null": None, "NULL": None}
@@ -222,9 +222,9 @@ class _Builder:
         if _NOT_FINITE.fullmatch(value):
             self._refuse(f"{value} is not a finite number")
         try:
-            if _INTEGER.fullmatch(value):
+            if JSON_INTEGER.fullmatch(value):
                 return integer_from_text(value)
-            if _DECIMAL.fullmatch(value):
+            if JSON_NUMBER.fullmatch(value):
                 return decimal_from_text(value)
         except ValueError as error:
             self._refuse(str(error))

@@ -1,39 +1,51 @@
-"""Policies run apart: in a child process without credentials, with an empty environment and limits.
+"""Policies run apart: in processes without credentials, with an empty environment and limits.
 
 They are trusted code that may be wrong; this is no sandbox for hostile code.
 What it buys: a policy that crashes, hangs, eats memory, exits or patches what
-it finds spoils its own answer and no other, and the gate never takes silence
-for a yes. The parent accepts only a complete, well-formed answer for exactly
-the policies it asked.
+it finds spoils the answer of its own file and no other, and the gate never
+takes silence for a yes. What it does not: files can be read and emptied, and
+sockets opened, with the rights of the user who runs the gate.
+
+One interpreter is started and loads what all need. It then forks a process a
+group of files, each with a pipe of its own to the gate, and keeps watch over
+what they leave behind. The gate reads the pipes and the clock itself, so no
+policy stands between it and another policy's answer, and it accepts only a
+complete, well-formed answer for exactly the policies it asked.
 """
 
 import contextlib
 import json
 import os
-import secrets
-import select
+import selectors
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from aigate.collect.policy_files import PolicyFile
 from aigate.decision import PolicyInfo, PolicyResult
-from aigate.errors import PolicyCodeError
+from aigate.errors import AigateError, PolicyCodeError
+from aigate.isolate.linux import hidden
+from aigate.policy import PolicyFile
 from aigate.snapshot import Snapshot
 from aigate.values import Model
+
+if TYPE_CHECKING:
+    import subprocess
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes one answer may have."""
 
-GRACE = 2.0
-"""Seconds past the policies' own limit that the child gets to say which of them ran over."""
+PATIENCE = 30.0
+"""Seconds the interpreter may take to start and load; no policy runs before it has."""
+
+FAREWELL = 1.0
+"""Seconds the interpreter gets to clear away what policies left behind."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +62,12 @@ class Limits:
 
 
 class Answer(Model):
-    """What one policy file's process said. `config` is a mistake in the file or its parameters."""
+    """What one group's process said. `config` is a mistake in a file or in its parameters."""
 
     nonce: str
-    group: int
     status: Literal["answered", "config", "broken"]
     reason: str = ""
+    fix: str = ""
     infos: tuple[PolicyInfo, ...] = ()
     results: tuple[PolicyResult, ...] = ()
 
@@ -72,7 +84,8 @@ class Isolate:
     """A child process that has the policies' bytes and waits for a snapshot.
 
     Starting it early lets its imports overlap with the collection of evidence.
-    Use it as a context manager; leaving ends the child and all it started.
+    Use it as a context manager; leaving ends the child and all it started. It
+    answers one question.
     """
 
     def __init__(
@@ -83,30 +96,23 @@ class Isolate:
         limits: Limits = Limits(),
     ) -> None:
         self.limits = limits
-        self._files = files
         self._groups = _groups(files)
-        self._nonce = secrets.token_hex(16)
-        self._child = _start()
-        self._send(
+        self._nonce = os.urandom(16).hex()
+        self._pids: list[int] = []
+        self._child, self._pipes, writes = _start(len(self._groups))
+        self._unsent = json.dumps(
             {
                 "nonce": self._nonce,
                 "seconds": limits.seconds,
                 "memory": limits.memory,
                 "params": {id: _plain(values) for id, values in params.items()},
                 "groups": [
-                    [
-                        {
-                            "shown": file.shown,
-                            "source": file.source.decode("utf-8", "surrogateescape"),
-                            "digest": file.digest,
-                            "standard": file.standard,
-                        }
-                        for file in group
-                    ]
-                    for group in self._groups
+                    {"write": write, "files": [_packed(file) for file in group]}
+                    for write, group in zip(writes, self._groups, strict=True)
                 ],
             }
-        )
+        ).encode()
+        self._send(b"\n", until=None)
 
     def __enter__(self) -> "Isolate":
         return self
@@ -115,14 +121,17 @@ class Isolate:
         self.close()
 
     def close(self) -> None:
-        """End the child and every process it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        for stream in (self._child.stdin, self._child.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._child.wait()
+        """End the child and every process it started; closing twice is once."""
+        self._kill_groups()
+        for stream in (_pipe(self._child.stdin), _pipe(self._child.stdout), *self._pipes):
+            with contextlib.suppress(OSError):
+                stream.close()
+        with contextlib.suppress(Exception):  # TimeoutExpired; imported only where a child is started
+            self._child.wait(FAREWELL)
+        if self._child.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
 
     def describe(self) -> Answers:
         """Load the policies and say what they are, without a snapshot."""
@@ -133,53 +142,110 @@ class Isolate:
 
         What a policy does wrong is an `error` in its answer. Raises
         PolicyCodeError for a file that does not load and for parameters that do
-        not fit.
+        not fit, AigateError where the child cannot be started at all.
         """
         return self._ask(snapshot)
 
     def _ask(self, snapshot: Snapshot | None) -> Answers:
-        self._send(
-            {"snapshot": None if snapshot is None else snapshot.model_dump(mode="json", by_alias=True)}
-        )
-        got = {answer.group: answer for line in self._lines() if (answer := self._accept(line))}
+        if self._pids:
+            raise AigateError("a policy process answers one question: start another for the next")
+        question = "null" if snapshot is None else snapshot.model_dump_json(by_alias=True)
+        with hidden():
+            until = monotonic() + PATIENCE
+            self._send(question.encode() + b"\n", until=until)
+            self._pids = self._read_pids(until)
+            said = self._read_answers(monotonic() + self.limits.seconds)
+            self._kill_groups()
         infos: list[PolicyInfo] = []
         results: dict[str, PolicyResult] = {}
-        for number, group in enumerate(self._groups):
-            answer = got.get(number)
-            if answer is not None and answer.status == "config":
-                raise PolicyCodeError(answer.reason)
-            infos_, results_ = _settle(group, answer, asked=snapshot is not None)
+        for group, line in zip(self._groups, said, strict=True):
+            infos_, results_ = _settle(group, self._accept(line), asked=snapshot is not None)
             infos.extend(infos_)
             results.update(results_)
         return Answers(tuple(infos), results)
 
-    def _send(self, message: object) -> None:
-        stdin = self._child.stdin
-        assert stdin is not None  # opened as a pipe below
-        with contextlib.suppress(OSError):  # a child that is gone gives no answers, which are errors
-            stdin.write(json.dumps(message).encode() + b"\n")
-            stdin.flush()
+    def _send(self, data: bytes, *, until: float | None) -> None:
+        """Send data after what is still unsent: what the pipe takes now, or all of it by `until`.
 
-    def _lines(self) -> list[bytes]:
-        """Read the child's lines until all groups answered, it ends, or its time is over."""
-        stdout = self._child.stdout
-        assert stdout is not None  # opened as a pipe below
-        end = monotonic() + self.limits.seconds + GRACE
-        data = b""
-        while data.count(b"\n") < len(self._groups) and len(data) <= MAX_ANSWER * len(self._groups):
-            ready, _, _ = select.select([stdout], [], [], max(0.0, end - monotonic()))
-            chunk = os.read(stdout.fileno(), 1 << 20) if ready else b""
-            if not chunk:
-                break
-            data += chunk
-        return data.split(b"\n")[:-1]
+        A child that is gone reads nothing and answers nothing, which is met there.
+        """
+        self._unsent += data
+        stdin = _pipe(self._child.stdin)
+        os.set_blocking(stdin.fileno(), False)
+        with contextlib.suppress(BrokenPipeError), selectors.DefaultSelector() as selector:
+            selector.register(stdin, selectors.EVENT_WRITE)
+            while self._unsent and selector.select(0 if until is None else max(0.0, until - monotonic())):
+                self._unsent = self._unsent[os.write(stdin.fileno(), self._unsent) :]
 
-    def _accept(self, line: bytes) -> Answer | None:
+    def _read_pids(self, until: float) -> list[int]:
+        """Read which process runs which group; they wait until this is written, so none can forge it."""
+        stdout = _pipe(self._child.stdout)
+        (line,) = _read({0: stdout}, until, 1 << 20, enough=b"\n").values()
+        if not isinstance(line, bytes) or not line.endswith(b"\n"):
+            raise AigateError(
+                "the process that runs the policies did not start",
+                fix=f"see why: {sys.executable} -c 'import aigate.isolate.child'",
+            )
+        pids: list[int] = json.loads(line)
+        return pids
+
+    def _read_answers(self, until: float) -> list[bytes | str]:
+        """Read each group's line: until all ended, or the time is over. Text says why there is none."""
+        said = _read(dict(enumerate(self._pipes)), until, MAX_ANSWER)
+        late = f"it took longer than {self.limits.seconds:g} s"
+        return [late if line is None else line for line in said.values()]
+
+    def _kill_groups(self) -> None:
+        """Kill each group's process and what still shares its process group.
+
+        Nobody has collected these processes, so their ids cannot have become somebody else's.
+        """
+        for pid in self._pids:
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    kill(pid, signal.SIGKILL)
+
+    def _accept(self, line: bytes | str) -> Answer:
+        if isinstance(line, str):
+            return Answer(nonce=self._nonce, status="broken", reason=line)
+        broken = Answer(
+            nonce=self._nonce, status="broken", reason="its process ended without an answer, or with nonsense"
+        )
+        if line.count(b"\n") != 1 or not line.endswith(b"\n"):
+            return broken
         try:
             answer = Answer.model_validate_json(line)
         except ValidationError:
-            return None
-        return answer if secrets.compare_digest(answer.nonce, self._nonce) else None
+            return broken
+        return answer if answer.nonce == self._nonce else broken
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # `_start` opens a pipe for each
+    return stream
+
+
+def _read(
+    streams: Mapping[int, IO[bytes]], until: float, most: int, *, enough: bytes | None = None
+) -> dict[int, bytes | str | None]:
+    """Read streams to their ends, or to `enough`: the bytes, None where time ran out, text where it is too long."""
+    got = {number: bytearray() for number in streams}
+    said: dict[int, bytes | str | None] = dict.fromkeys(streams)
+    with selectors.DefaultSelector() as selector:
+        for number, stream in streams.items():
+            selector.register(stream, selectors.EVENT_READ, number)
+        while selector.get_map() and (ready := selector.select(max(0.0, until - monotonic()))):
+            for key, _ in ready:
+                chunk = os.read(key.fd, 1 << 20)
+                data = got[key.data]
+                data += chunk
+                if chunk and len(data) <= most and not (enough and data.endswith(enough)):
+                    continue
+                said[key.data] = (
+                    bytes(data) if len(data) <= most else f"its answer is larger than {most} bytes"
+                )
+                selector.unregister(key.fileobj)
+    return said
 
 
 def _groups(files: tuple[PolicyFile, ...]) -> list[list[PolicyFile]]:
@@ -188,32 +254,35 @@ def _groups(files: tuple[PolicyFile, ...]) -> list[list[PolicyFile]]:
     return ([standard] if standard else []) + [[file] for file in files if not file.standard]
 
 
+def _packed(file: PolicyFile) -> dict[str, object]:
+    # Any bytes survive this: what is not UTF-8 travels as lone surrogates, escaped.
+    source = file.source.decode("utf-8", "surrogateescape")
+    return {"shown": file.shown, "source": source, "digest": file.digest}
+
+
 def _plain(values: Mapping[str, object]) -> dict[str, object]:
+    """Return parameters as JSON; a number with a fraction keeps its digits and is not mistaken for text."""
     return {
-        name: list(v) if isinstance(v, tuple) else v if isinstance(v, bool | int) else str(v)
-        for name, v in values.items()
+        name: {"number": str(value)} if isinstance(value, Decimal) else _listed(value)
+        for name, value in values.items()
     }
 
 
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _settle(
-    group: list[PolicyFile], answer: Answer | None, *, asked: bool
+    group: list[PolicyFile], answer: Answer, *, asked: bool
 ) -> tuple[list[PolicyInfo], dict[str, PolicyResult]]:
     """Hold an answer against what was asked: exactly these policies, each once, or all are errors."""
-    wanted = [(id, file) for file in group for id in file.policies]
-    ids = [id for id, _ in wanted]
-    digests = {id: file.digest for id, file in wanted}
-    if answer is None:
-        reason = "it gave no answer: its process ended, ran out of time or of memory, or answered nonsense"
-    elif answer.status == "broken":
-        reason = answer.reason
-    elif sorted(info.id for info in answer.infos) != sorted(ids) or (
-        asked and sorted(result.policy for result in answer.results) != sorted(ids)
-    ):
-        reason = "its process answered for other policies than the file declares"
-    elif any(info.file_digest != digests[info.id] for info in answer.infos):
-        reason = "its process answered for other bytes than the file has"
-    else:
+    if answer.status == "config":
+        raise PolicyCodeError(answer.reason, fix=answer.fix)
+    broken = answer.status == "broken"
+    reason = (answer.reason or "it gave no answer") if broken else _what_is_wrong(group, answer, asked=asked)
+    if not reason:
         return list(answer.infos), {result.policy: result for result in answer.results}
+    wanted = [(id, file) for file in group for id in file.policies]
     infos = [
         PolicyInfo(
             id=id,
@@ -225,20 +294,76 @@ def _settle(
         )
         for id, file in wanted
     ]
-    return infos, {id: PolicyResult(policy=id, outcome="error", reason=reason) for id in ids}
+    return infos, {id: PolicyResult(policy=id, outcome="error", reason=reason) for id, _ in wanted}
 
 
-def _start() -> subprocess.Popen[bytes]:
-    """Start an interpreter that knows the parent's import path and nothing else of it."""
+def _what_is_wrong(group: list[PolicyFile], answer: Answer, *, asked: bool) -> str:
+    wanted = sorted((id, file.shown, file.digest) for file in group for id in file.policies)
+    given = sorted((info.id, info.file, info.file_digest) for info in answer.infos)
+    results = sorted(result.policy for result in answer.results)
+    ids = [id for id, _, _ in wanted]
+    if [id for id, _, _ in given] != ids:
+        return f"the file defines other policies than it declares: {_differing(ids, given)}"
+    if given != wanted:
+        return "its process answered for another file"
+    if results != (ids if asked else []):
+        return "its process did not answer for each of its policies"
+    if any(finding.waived for result in answer.results for finding in result.findings):
+        return "a policy waived its own finding: only the gate does that"
+    return ""
+
+
+def _differing(ids: list[str], given: list[tuple[str, str, str]]) -> str:
+    found = [id for id, _, _ in given]
+    more = sorted({id for id in found if found.count(id) > ids.count(id)})
+    less = sorted({id for id in ids if ids.count(id) > found.count(id)})
+    words = [f"{', '.join(less)} is declared and not there"] if less else []
+    words += [f"{', '.join(more)} is there and not declared by @policy('...')"] if more else []
+    return "; ".join(words)
+
+
+def _start(groups: int) -> "tuple[subprocess.Popen[bytes], list[IO[bytes]], list[int]]":
+    """Start an interpreter that knows the parent's import path and nothing else of it; give it the pipes."""
+    import subprocess
+
     package = str(Path(__file__).parent.parent.parent)
-    path = [package, *(entry for entry in sys.path if entry and entry != package and Path(entry).exists())]
+    path = [str(Path(entry).absolute()) for entry in sys.path if entry and Path(entry).exists()]
+    path += [package] if package not in path else []
     code = f"import sys; sys.path[:] = {path!r}; from aigate.isolate.child import main; main()"
-    return subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
-        [sys.executable, "-I", "-S", "-X", "utf8", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-        start_new_session=True,
-    )
+    # No -I, which would also ignore the hash seed: policies that walk through a set give the same
+    # bytes on each run. The child clears its environment before any policy is loaded.
+    flags = ["-s", "-P", "-S", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]
+    pipes: list[IO[bytes]] = []
+    writes: list[int] = []
+    try:
+        for read, write in (os.pipe() for _ in range(groups)):
+            pipes.append(open(read, "rb", buffering=0))  # noqa: PTH123, SIM115 - a pipe; `close` closes it
+            writes.append(write)
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
+            [sys.executable, *flags, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PYTHONHASHSEED": "0", "PYDANTIC_DISABLE_PLUGINS": "__all__"},
+            cwd="/",
+            bufsize=0,
+            pass_fds=writes,
+            start_new_session=True,
+        )
+    except OSError as e:
+        for pipe in pipes:
+            pipe.close()
+        raise AigateError(f"the process that runs the policies cannot be started: {e.strerror}") from e
+    finally:
+        for write in writes:
+            os.close(write)
+    _widen(_pipe(child.stdin))
+    return child, pipes, writes
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold the policies' text, so that nobody waits for the child's imports."""
+    import fcntl
+
+    with contextlib.suppress(OSError, AttributeError):  # more than is allowed, or not Linux
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)

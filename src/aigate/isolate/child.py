@@ -1,167 +1,213 @@
-"""The child's side: load the policies' bytes, run them on a snapshot, answer on one pipe.
+"""The child's side: load the policies' bytes, run them on a snapshot, answer on a pipe each.
 
 This process runs no policy itself. Each group of files runs in a fork of it,
-with limits, so that none can reach another's answer; the forks answer on pipes
-of their own and this process passes the answers on.
+with limits, and answers to the gate directly. All of them are there before the
+first policy is loaded, so none can keep another from running. Afterwards this
+process waits for the gate to go, and clears away what the policies left behind.
 """
 
+import contextlib
 import json
 import os
 import resource
-import select
 import signal
 import sys
-from time import monotonic
+import time
+from collections.abc import Callable
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from aigate.decision import PolicyInfo, PolicyResult
+from aigate.decision import Finding, PolicyInfo, PolicyResult
 from aigate.errors import PolicyCodeError
-from aigate.isolate import MAX_ANSWER, Answer
-from aigate.policy import Policy, run, show_params
-from aigate.snapshot import Snapshot
+from aigate.isolate import FAREWELL, Answer
+from aigate.isolate.linux import adopt, hide
+from aigate.policy import Policy, run, say, show_params
+from aigate.snapshot import Snapshot, Tag
+from aigate.values import Missing
+
+ROOM = 64
+"""Processes and threads that all policies together may add to what the machine runs already."""
+
+# Kept here: what a policy puts in their place does not change how its process ends.
+_exit: Callable[[int], None] = os._exit
+_kill, _getpid, _write = os.kill, os.getpid, os.write
 
 
 def main() -> None:
-    """Read what to load, then a snapshot; answer one line a group."""
-    out = os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 1)
+    """Read what to load, then a snapshot; fork, release the forks, and clear up once the gate has gone."""
+    os.environ.clear()  # noqa: TID251 - nothing is read from it, and nothing is left in it
+    hide()
+    adopt()
     stdin = sys.stdin.buffer
     header = json.loads(stdin.readline() or b"null")
     if header is None:
         return
-    codes = [[_compile(file) for file in group] for group in header["groups"]]
-    question = json.loads(stdin.readline() or b"null")
-    if question is None:
+    groups: list[dict[str, Any]] = header["groups"]
+    for model in (Answer, PolicyInfo, PolicyResult, Finding, Tag, Missing):
+        model.model_rebuild()  # once here, and not again in every fork
+    codes = [[_compile(file) for file in group["files"]] for group in groups]
+    question = stdin.readline().strip()
+    if not question:
         return
-    given = question["snapshot"]
-    snapshot = None if given is None else Snapshot.model_validate_json(json.dumps(given))
-    os.dup2(null, 0)
-    _serve(header, codes, snapshot, out)
+    snapshot = None if question == b"null" else Snapshot.model_validate_json(question)
+    pids = _fork(header, codes, snapshot)
+    stdin.read()  # until the gate closes it, or ends
+    _clear_up(pids)
 
 
-def _compile(file: dict[str, Any]) -> CodeType:
-    return compile(
-        file["source"].encode("utf-8", "surrogateescape"), file["shown"], "exec", dont_inherit=True
-    )
+def _compile(file: dict[str, Any]) -> CodeType | PolicyCodeError:
+    """Compile a file; what is wrong with it is kept for its own process to say."""
+    source = file["source"].encode("utf-8", "surrogateescape")
+    try:
+        return compile(source, file["shown"], "exec", dont_inherit=True)
+    except SyntaxError as e:
+        return PolicyCodeError(f"{file['shown']}:{e.lineno or 1}: not Python: {e.msg}")
+    except (ValueError, RecursionError, MemoryError, OverflowError) as e:
+        return PolicyCodeError(f"{file['shown']}:1: not Python: {say(e)}")
 
 
-def _serve(header: dict[str, Any], codes: list[list[CodeType]], snapshot: Snapshot | None, out: int) -> None:
-    """Fork a process a group and pass their answers on, until all are in or the time is over."""
-    waiting: dict[int, tuple[int, int, bytearray]] = {}
-    for group in range(len(codes)):
-        read, write = os.pipe()
+def _fork(
+    header: dict[str, Any], codes: list[list[CodeType | PolicyCodeError]], snapshot: Snapshot | None
+) -> list[int]:
+    """Fork a process a group, tell the gate which they are, and only then let them run."""
+    wait, go = os.pipe()
+    writes: list[int] = [group["write"] for group in header["groups"]]
+    pids: list[int] = []
+    for number in range(len(writes)):
         pid = os.fork()
         if pid == 0:
-            os.close(read)
-            for other in (*waiting, out):
-                os.close(other)
-            _run_group(header, codes, group, snapshot, write)
+            _become(
+                header,
+                codes[number],
+                number,
+                snapshot,
+                wait,
+                [go, 1, *writes[:number], *writes[number + 1 :]],
+            )
+        pids.append(pid)
+    for write in writes:
         os.close(write)
-        waiting[read] = (group, pid, bytearray())
-    end = monotonic() + header["seconds"]
-    while waiting:
-        ready, _, _ = select.select(list(waiting), [], [], max(0.0, end - monotonic()))
-        if not ready:
-            break
-        for read in ready:
-            _take(read, waiting, header, out)
-    for group, pid, _ in waiting.values():
-        os.kill(pid, signal.SIGKILL)
-        _pass_on(out, _broken(header, group, f"it took longer than {header['seconds']:g} s"))
+    os.close(wait)
+    _say(1, json.dumps(pids).encode() + b"\n")
+    os.close(1)
+    os.close(go)
+    return pids
 
 
-def _take(
-    read: int, waiting: dict[int, tuple[int, int, bytearray]], header: dict[str, Any], out: int
-) -> None:
-    """Read from one fork; when it has ended, pass its answer on."""
-    group, pid, data = waiting[read]
-    chunk = os.read(read, 1 << 16)
-    data += chunk
-    if chunk and len(data) <= MAX_ANSWER:
-        return
-    del waiting[read]
-    os.close(read)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    line = bytes(data)
-    if line.count(b"\n") == 1 and line.endswith(b"\n") and len(line) <= MAX_ANSWER:
-        os.write(out, line) if len(line) < 4096 else _pass_on(out, line)
-    else:
-        _pass_on(out, _broken(header, group, "its process ended without an answer"))
+def _become(
+    header: dict[str, Any],
+    codes: list[CodeType | PolicyCodeError],
+    number: int,
+    snapshot: Snapshot | None,
+    wait: int,
+    others: list[int],
+) -> NoReturn:
+    """In a fork: wait for the others, load the files, run their policies, answer, and never return."""
+    group = header["groups"][number]
+    write = group["write"]
+    try:
+        os.setsid()
+        for fd in others:
+            os.close(fd)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.read(wait, 1)  # ends when everybody has let go of the other end
+        os.close(wait)
+        _limit(header["seconds"], header["memory"])
+        answer = _answer(header, codes, group["files"], snapshot)
+    except BaseException as e:  # noqa: BLE001 - nothing may leave this process but an answer
+        reason = f"its process failed: {type(e).__name__}"
+        answer = Answer(nonce=header["nonce"], status="broken", reason=reason)
+    with contextlib.suppress(BaseException):
+        _say(write, answer.model_dump_json().encode() + b"\n")
+    while True:
+        _exit(0)
+        _kill(_getpid(), signal.SIGKILL)
 
 
-def _pass_on(out: int, line: bytes) -> None:
+def _say(fd: int, line: bytes) -> None:
     view = memoryview(line)
     while view:
-        view = view[os.write(out, view) :]
+        view = view[_write(fd, view) :]
 
 
-def _broken(header: dict[str, Any], group: int, reason: str) -> bytes:
-    return _line(Answer(nonce=header["nonce"], group=group, status="broken", reason=reason))
-
-
-def _line(answer: Answer) -> bytes:
-    return answer.model_dump_json().encode() + b"\n"
-
-
-def _run_group(
-    header: dict[str, Any], codes: list[list[CodeType]], group: int, snapshot: Snapshot | None, write: int
-) -> NoReturn:
-    """In a fork: load the files, run their policies, answer, and end without returning."""
-    try:
-        _limit(header)
-        answer = _answer(header, codes[group], group, snapshot)
-        _pass_on(write, _line(answer))
-    except BaseException as e:  # noqa: BLE001 - nothing may leave this process but an answer
-        _pass_on(write, _broken(header, group, f"its process failed: {type(e).__name__}"))
-    finally:
-        os._exit(0)
-
-
-def _limit(header: dict[str, Any]) -> None:
-    seconds = max(1, int(header["seconds"]) + 1)
-    for kind, value in (
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, header["memory"]),
+def _limit(seconds: float, memory: int) -> None:
+    """Bound what this process may use, in case the gate is no longer there to end it."""
+    limits = [
+        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(kind, (value, value))
+    ]
+    with contextlib.suppress(OSError, ValueError, IndexError):  # not Linux: no such file
+        tasks = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+        limits.append((resource.RLIMIT_NPROC, tasks + ROOM))
+    for kind, value in limits:
+        most = resource.getrlimit(kind)[1]
+        least = value if most == resource.RLIM_INFINITY else min(value, most)
+        with contextlib.suppress(OSError, ValueError):  # a limit that this system does not know
+            resource.setrlimit(kind, (least, least))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, seconds + FAREWELL)
 
 
-def _answer(header: dict[str, Any], codes: list[CodeType], group: int, snapshot: Snapshot | None) -> Answer:
+def _answer(
+    header: dict[str, Any],
+    codes: list[CodeType | PolicyCodeError],
+    files: list[dict[str, Any]],
+    snapshot: Snapshot | None,
+) -> Answer:
     infos: list[PolicyInfo] = []
     results: list[PolicyResult] = []
     try:
-        for file, code in zip(header["groups"][group], codes, strict=True):
+        for file, code in zip(files, codes, strict=True):
             for policy in _load(file["shown"], code):
-                params = policy.bind(header["params"].get(policy.id, {}))
+                params = policy.bind(_unpacked(header["params"].get(policy.id, {})))
                 infos.append(_info(policy, params, file))
                 if snapshot is not None:
-                    results.append(run(policy, snapshot, params))
+                    results.append(_writable(run(policy, snapshot, params)))
     except PolicyCodeError as e:
-        return Answer(nonce=header["nonce"], group=group, status="config", reason=e.message)
-    return Answer(
-        nonce=header["nonce"], group=group, status="answered", infos=tuple(infos), results=tuple(results)
-    )
+        return Answer(nonce=header["nonce"], status="config", reason=e.message, fix=e.fix)
+    return Answer(nonce=header["nonce"], status="answered", infos=tuple(infos), results=tuple(results))
 
 
-def _load(shown: str, code: CodeType) -> list[Policy]:
-    """Execute a policy file and return the policies it defines, in order."""
-    module = ModuleType("aigate_policies." + os.path.splitext(os.path.basename(shown))[0].replace("-", "_"))  # noqa: PTH119, PTH122 - text, not a place on a disk
+def _writable(result: PolicyResult) -> PolicyResult:
+    """Return a result that can be written: words with half a character in them cannot."""
+    try:
+        result.model_dump_json()
+    except ValueError as e:
+        return PolicyResult(
+            policy=result.policy, outcome="error", reason=f"its answer cannot be written: {say(e)}"
+        )
+    return result
+
+
+def _load(shown: str, code: CodeType | PolicyCodeError) -> list[Policy]:
+    """Execute a policy file and return the policies it defines, in order, each once."""
+    if isinstance(code, PolicyCodeError):
+        raise code
+    module = ModuleType("aigate_policies." + Path(shown).stem.replace("-", "_"))
+    module.__file__ = shown
     sys.modules[module.__name__] = module
     try:
         exec(code, module.__dict__)  # noqa: S102 - running policies is what this process is for
     except PolicyCodeError as e:
-        raise PolicyCodeError(f"{shown}: {e.message}") from e
-    except Exception as e:
+        raise PolicyCodeError(f"{shown}: {e.message}", fix=e.fix) from e
+    except BaseException as e:
         line = e.__traceback__.tb_next.tb_lineno if e.__traceback__ and e.__traceback__.tb_next else 1
-        raise PolicyCodeError(f"{shown}:{line}: does not load: {type(e).__name__}: {e}") from e
-    return [value for value in vars(module).values() if type(value) is Policy]
+        raise PolicyCodeError(f"{shown}:{line}: does not load: {type(e).__name__}: {say(e)}") from e
+    return list({id(value): value for value in vars(module).values() if type(value) is Policy}.values())
+
+
+def _unpacked(params: dict[str, Any]) -> dict[str, object]:
+    from decimal import Decimal
+
+    return {
+        name: Decimal(value["number"]) if isinstance(value, dict) else value for name, value in params.items()
+    }
 
 
 def _info(policy: Policy, params: dict[str, object], file: dict[str, Any]) -> PolicyInfo:
@@ -176,3 +222,30 @@ def _info(policy: Policy, params: dict[str, object], file: dict[str, Any]) -> Po
         file_digest=file["digest"],
         params=show_params(params),
     )
+
+
+def _clear_up(pids: list[int]) -> None:
+    """Kill and collect the forks and, where the kernel tells, every orphan that became ours."""
+    until = time.monotonic() + FAREWELL / 2
+    for pid in pids:
+        _end(pid)
+    while time.monotonic() < until and _collect():
+        with contextlib.suppress(OSError):  # not Linux
+            for line in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                _end(int(line))
+        time.sleep(0.001)
+
+
+def _end(pid: int) -> None:
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
+def _collect() -> bool:
+    """Collect children that have ended; tell whether any is left."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False

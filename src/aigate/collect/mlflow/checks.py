@@ -22,7 +22,9 @@ _ALIAS_MISSING = re.compile(
 def ask_version(version: str) -> str:
     """Return a version number fit to ask for. MLflow also takes "01", " 1" and full-width digits."""
     if not _VERSION.fullmatch(version):
-        raise RegistryError("refused", f"{version[:40]!r} is not a version number: write it plainly, such as 3")
+        raise RegistryError(
+            "refused", f"{version[:40]!r} is not a version number: write it plainly, such as 3"
+        )
     return version
 
 

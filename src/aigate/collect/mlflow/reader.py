@@ -85,8 +85,6 @@ class ServerFacts:
     store: str | None
     """`SqlStore`, `FileStore`, or the scheme of a store that is opened directly."""
     workspaces: bool | None
-    date: datetime | None
-    """Its clock, in UTC. None where a store is opened directly: then its clock is ours."""
 
 
 class RegistryReader(Protocol):
@@ -100,7 +98,14 @@ class RegistryReader(Protocol):
     """The registry's address for people and records: no credentials, no query."""
 
     def server(self) -> ServerFacts:
-        """Return what the server says about itself."""
+        """Return what the server says about itself. A decision does not need it; `doctor` does."""
+
+    def date(self) -> datetime | None:
+        """Return the registry's clock as of its last answer, in UTC, without asking.
+
+        None before the first answer, and where a store is opened directly:
+        then its clock is ours. Raises nothing.
+        """
 
     def registered_model(self, name: str) -> Json:
         """Return a registered model: `name`, `creation_timestamp`, `tags`, `aliases` and more."""

@@ -1,0 +1,49 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.PHONY: help setup setup-dbt demo check test lint format bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the locks (every other target does it first)
+	@scripts/setup.sh
+
+setup-dbt:
+	@if [[ -f requirements/dbt.txt ]]; then scripts/setup.sh dbt; fi
+
+demo: setup ## See the gate deny a bad model on a real, throw-away MLflow server
+	@$(BIN)/aigate demo
+
+check: lint ## The fast loop: linters, types, architecture, quick tests
+	$(BIN)/python -m pytest -q -m "not server and not slow"
+
+test: setup setup-dbt ## Every test, those with real servers too
+	$(BIN)/python -m pytest
+
+lint: setup ## Format, lint, types, architecture; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: setup ## Format, and fix what can be fixed by machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure, and print the targets beside what was measured
+	$(BIN)/python bench/run.py
+
+lock: ## Bring requirements/*.txt in line with pyproject.toml (needs uv)
+	$(LOCK) pyproject.toml -o requirements/base.txt
+	$(LOCK) --extra mlflow --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --group dbt -o requirements/dbt.txt
+
+clean: ## Remove caches and build products; environments stay
+	rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests policies examples bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,5 @@
+"""`python -m aigate`: the same as the command `aigate`."""
+
+from aigate.cli import main
+
+main()

@@ -1,0 +1,156 @@
+"""All the evidence a snapshot needs, collected at once under one deadline.
+
+A collector that fails, hangs or lies leaves a gap with its reason; no gap
+keeps the others from being collected.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aigate.assemble import Asked, Collected
+from aigate.collect.concurrent import gather
+from aigate.collect.deadline import Deadline
+from aigate.collect.fetch import Fetcher
+from aigate.collect.freshness import World
+from aigate.collect.git_history import edited_on, value_at
+from aigate.collect.manifest_file import LoadedManifest
+from aigate.collect.mlflow import Address, address, open_registry
+from aigate.collect.network import NetworkRule, parse_networks
+from aigate.collect.redact import Redactor
+from aigate.collect.registry import ModelEvidence, collect_model
+from aigate.collect.stages import NETWORK_VARIABLE, Keys, addresses, keys_of, settle, tasks, why
+from aigate.manifest import Manifest
+from aigate.register import register
+from aigate.values import Evident, missing
+
+_MLFLOW, _GIT, _STAGE = "mlflow", "git", "freshness:"
+MOST_CREDENTIALS = 64 * 1024
+"""Bytes read of MLflow's credentials file."""
+
+
+def collect(
+    loaded: LoadedManifest,
+    asked: Asked,
+    *,
+    version: str | None,
+    candidate: str,
+    tracking_uri: str | None,
+    environ: Mapping[str, str],
+    home: Path,
+    seconds: float,
+    trusted: bool,
+) -> tuple[Collected, Redactor]:
+    """Ask MLflow, every freshness source, the files and the manifest's history; return what came of it,
+    and the redactor that knows every credential that was used.
+
+    Raises UsageError and ConfigError for settings that cannot work; whatever
+    the other ends do is in the result.
+    """
+    manifest = loaded.manifest
+    deadline = Deadline(seconds)
+    place = address(environ, uri=tracking_uri, credentials_file=credentials_file(home))
+    rule = NetworkRule.build(
+        addresses(manifest),
+        tracking_uri=place.tracking_uri,
+        operator=parse_networks(environ.get(NETWORK_VARIABLE)),
+        trusted=trusted,
+    )
+    keys = keys_of(manifest, environ)
+    with Fetcher(deadline=deadline, rule=rule, credentials=keys.credentials) as fetcher:
+        world = World(fetcher=fetcher, folder=loaded.folder, now=asked.now, trusted=trusted)
+        done = gather(
+            {
+                _MLFLOW: lambda: _model(place, deadline, rule, manifest, asked, version, candidate),
+                _GIT: lambda: _edited(loaded, asked.now, deadline),
+                **{f"{_STAGE}{name}": task for name, task in tasks(manifest, world, keys).items()},
+            },
+            deadline,
+        )
+    redactor = Redactor(secret for c in (*keys.credentials, *place.credentials) for secret in c.secrets)
+    return _join(loaded, asked, done, keys, place.shown), redactor
+
+
+def _model(
+    place: Address,
+    deadline: Deadline,
+    rule: NetworkRule,
+    manifest: Manifest,
+    asked: Asked,
+    version: str | None,
+    candidate: str,
+) -> ModelEvidence:
+    reader = open_registry(place, deadline=deadline, rule=rule)
+    return collect_model(
+        reader,
+        manifest,
+        question=asked.question,
+        champion_alias=asked.alias,
+        candidate_alias=candidate,
+        candidate_version=version,
+        provenance_runs=_named_runs(manifest),
+        now=asked.now,
+        deadline=deadline,
+    )
+
+
+def _named_runs(manifest: Manifest) -> tuple[str, ...]:
+    """Return the runs that provenance names, each once."""
+    named = (item.provenance.run for item in register(manifest) if item.provenance is not None)
+    return tuple(dict.fromkeys(run for run in named if run is not None))
+
+
+def _edited(loaded: LoadedManifest, now: datetime, deadline: Deadline) -> dict[str, Evident[datetime | None]]:
+    """Ask git about the thresholds that say when they were set; the others claim nothing to hold it against."""
+    data = loaded.document.data
+    values = {
+        item.name: (item.keys, value_at(data, item.keys))
+        for item in register(loaded.manifest)
+        if item.provenance is not None and item.provenance.set_on is not None
+    }
+    return edited_on(loaded.path, values, now, deadline) if values else {}
+
+
+def credentials_file(home: Path) -> str:
+    """Return the content of MLflow's own credentials file, where there is one."""
+    try:
+        with (home / ".mlflow" / "credentials").open(encoding="utf-8") as file:
+            return file.read(MOST_CREDENTIALS)
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _join(
+    loaded: LoadedManifest, asked: Asked, done: Mapping[str, Any], keys: Keys, registry: str
+) -> Collected:
+    """Put what every task brought, or why it brought nothing, into one whole."""
+    model = done[_MLFLOW]
+    if not isinstance(model, ModelEvidence):
+        model = ModelEvidence.nothing(why(model), registry, asked.question, asked.now)
+    answers = {name.removeprefix(_STAGE): got for name, got in done.items() if name.startswith(_STAGE)}
+    stages = settle(loaded.manifest, answers, keys, asked.now)
+    edited = done[_GIT]
+    return Collected(
+        model=model.model,
+        challenger=model.challenger,
+        champion=model.champion,
+        comparisons=model.comparisons,
+        runs=model.runs,
+        freshness={name: reading.freshness for name, reading in stages.items()},
+        runbooks={path: _exists(loaded.folder, path) for path in loaded.manifest.runbooks.values()},
+        edited={item.name: missing(why(edited), "git") for item in register(loaded.manifest)}
+        if isinstance(edited, BaseException)
+        else edited,
+        sources=(*model.sources, *(reading.source for reading in stages.values())),
+    )
+
+
+def _exists(folder: Path, path: str) -> Evident[bool]:
+    """Say whether a runbook is there: a file in the manifest's tree, or an address, which is not opened."""
+    if path.startswith(("http://", "https://")):
+        return True
+    try:
+        return (folder / path).is_file()
+    except OSError as e:
+        return missing(f"cannot be looked for: {e.strerror}", path)

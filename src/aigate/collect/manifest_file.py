@@ -1,0 +1,188 @@
+"""The manifest read from disk: strictly, with a place for everything that is wrong with it."""
+
+import difflib
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from aigate.collect.strict import StrictError
+from aigate.collect.strict_yaml import MAX_YAML_BYTES, YamlDocument, load_yaml
+from aigate.digest import digest_bytes
+from aigate.errors import ConfigError
+from aigate.manifest import FRESHNESS, Manifest, spread_provenance
+from aigate.values import Digest, Model
+
+NAME = "aigate.yaml"
+MOST_SHOWN = 8
+"""Mistakes shown at once; more than a screen of them helps nobody."""
+
+
+@dataclass(frozen=True)
+class LoadedManifest:
+    """A manifest, the bytes' digest, and where it stands on disk."""
+
+    manifest: Manifest
+    digest: Digest
+    path: Path
+    shown: str
+    document: YamlDocument
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the manifest start from."""
+        return self.path.parent
+
+    def place(self, *keys: str | int) -> str:
+        """Return `file:line:column` of what stands under these keys, or of its nearest parent."""
+        line, column = self.document.place(keys)
+        return f"{self.shown}:{line}:{column}"
+
+
+def load_manifest(path: Path) -> LoadedManifest:
+    """Read and check a manifest; raises ConfigError that names every mistake and its place."""
+    shown = str(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_YAML_BYTES + 1)
+    except FileNotFoundError as e:
+        raise ConfigError(
+            "there is no manifest here",
+            place=shown,
+            fix="write one with `aigate init`, or name it: --manifest FILE",
+        ) from e
+    except OSError as e:
+        raise ConfigError(f"cannot be read: {e.strerror}", place=shown) from e
+    manifest, document = parse_manifest(data, shown)
+    return LoadedManifest(manifest, digest_bytes(data), path.absolute(), shown, document)
+
+
+def parse_manifest(data: bytes, shown: str) -> tuple[Manifest, YamlDocument]:
+    """Turn a manifest's bytes into a manifest; raises ConfigError with places in `shown`."""
+    try:
+        document = load_yaml(data, source=shown)
+    except StrictError as e:
+        raise ConfigError(e.message, place=e.place, fix="correct the YAML at this place") from e
+    try:
+        return Manifest.model_validate(spread_provenance(frozen(document.data))), document
+    except ValidationError as e:
+        raise _explain(e.errors(include_url=False), document) from e
+
+
+def frozen(data: object) -> object:
+    """Return loaded data with tuples for lists, as strict models take them."""
+    if isinstance(data, dict):
+        return {key: frozen(value) for key, value in data.items()}
+    return tuple(frozen(item) for item in data) if isinstance(data, list) else data
+
+
+def _explain(errors: list[ErrorDetails], document: YamlDocument) -> ConfigError:
+    lines = sorted({_line(error, document) for error in errors})
+    places = [
+        f"{document.source}:{line}:{column}: {message}" for (line, column), message in lines[:MOST_SHOWN]
+    ]
+    if len(lines) > MOST_SHOWN:
+        places.append(f"and {len(lines) - MOST_SHOWN} more")
+    first, *rest = places
+    place, _, message = first.partition(": ")
+    return ConfigError(
+        "\n".join([message, *rest]),
+        place=place,
+        fix="`aigate schema` prints the whole shape; editors complete the file with it",
+    )
+
+
+def _line(error: ErrorDetails, document: YamlDocument) -> tuple[tuple[int, int], str]:
+    loc = without_members(error["loc"])
+    path = ".".join(str(step) for step in _written(loc, document))
+    match error["type"]:
+        case "extra_forbidden":
+            known = known_keys(error["loc"])
+            return document.place(loc, key=True), unknown_key(str(loc[-1]), known, "key")
+        case "missing":
+            where = f" in {path}" if path else ""
+            return document.place(loc[:-1]), f"the key {loc[-1]!r} is required{where}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return document.place(loc), f"{path or 'the manifest'} must be a mapping of keys to values"
+        case _:
+            words = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            given = error["input"]
+            said = f" (it says {given!r})" if isinstance(given, str | int | bool) else ""
+            return document.place(loc), f"{path + ': ' if path else ''}{words}{said}"
+
+
+def _written(loc: Iterable[str | int], document: YamlDocument) -> tuple[str | int, ...]:
+    """Return the steps of a location that the file has, without names of union members."""
+    here: tuple[str | int, ...] = ()
+    for step in loc:
+        if (*here, step) in document.positions:
+            here = (*here, step)
+    return here
+
+
+def unknown_key(key: str, known: Iterable[str], word: str) -> str:
+    """Say that a key is not known, and which known one it is nearest to."""
+    names = list(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    if near:
+        return f"unknown {word} {key!r}: did you mean {near[0]!r}?"
+    return f"unknown {word} {key!r}: known here are {', '.join(names)}"
+
+
+def without_members(loc: Iterable[str | int]) -> tuple[str | int, ...]:
+    """Return a location without the names of union members, which the file does not have."""
+    here: Any = Manifest
+    kept: list[str | int] = []
+    for step in loc:
+        if len(_models(here)) == 1 or get_origin(_parts(here)[0]) is not None or step not in FRESHNESS:
+            kept.append(step)
+        here = _below(here, step)
+    return tuple(kept)
+
+
+def known_keys(loc: Iterable[str | int]) -> list[str]:
+    """Return the keys that the manifest could have where a location's last step stands."""
+    *steps, _ = loc
+    here: Any = Manifest
+    for step in steps:
+        here = _below(here, step)
+    return [name for model in _models(here) for name in model.model_fields]
+
+
+def _below(annotation: Any, step: str | int) -> Any:
+    for part in _parts(annotation):
+        if get_origin(part) is dict:
+            return get_args(part)[1]
+    models = _models(annotation)
+    if len(models) > 1 and step in FRESHNESS:
+        return FRESHNESS[str(step)]
+    for model in models:
+        if step in model.model_fields:
+            field = model.model_fields[str(step)]
+            return field.annotation
+    return annotation  # an index, or the name of a union's member
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """Return the members of a union, without what annotates them."""
+    origin = get_origin(annotation)
+    if origin is typing.Annotated:
+        return _parts(get_args(annotation)[0])
+    if origin in (typing.Union, UnionType):
+        return [part for arg in get_args(annotation) for part in _parts(arg)]
+    return [annotation]
+
+
+def _models(annotation: Any) -> list[type[Model]]:
+    found: list[type[Model]] = []
+    for part in _parts(annotation):
+        if isinstance(part, type) and issubclass(part, Model):
+            found.append(part)
+        elif get_origin(part) is tuple:
+            found.extend(model for arg in get_args(part) if arg is not ... for model in _models(arg))
+    return found

@@ -1,0 +1,231 @@
+"""The whole road in one place: evidence in, snapshot, policies, decision.
+
+The only module that sees every room. Doors call it with what they read from
+the world (clock, environment, disk) and print what it returns.
+"""
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pydantic
+
+import aigate
+from aigate.assemble import Asked, assemble
+from aigate.collect.manifest_file import LoadedManifest, unknown_key
+from aigate.collect.policy_files import check_unique, read_policies, standard_folder
+from aigate.collect.redact import Redactor
+from aigate.decision import Actor, Decision, PolicyInfo, Versions
+from aigate.digest import digest_bytes
+from aigate.errors import ConfigError, UsageError
+from aigate.evaluate import Setting, decide, judge
+from aigate.isolate import Answers, Isolate, Limits
+from aigate.manifest import PRODUCTION, Environment, PolicySelection
+from aigate.policy import PolicyFile
+from aigate.snapshot import Question, Snapshot
+
+DEADLINE = 30.0
+"""Seconds for all collection together, unless the door says otherwise."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What a door read from the world: the one clock reading, the environment, who asks."""
+
+    now: datetime
+    environ: Mapping[str, str]
+    home: Path
+    actor: Actor
+    deadline: float = DEADLINE
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: may this version take (or keep) the alias in this environment?"""
+
+    question: Question = "promote"
+    environment: str = PRODUCTION
+    version: str | None = None
+    """A version's number; None asks about the one that holds `candidate`."""
+    candidate: str | None = None
+    """The alias of the version that asks; None takes the manifest's challenger."""
+    to: str | None = None
+    """The alias that is asked for; None takes the manifest's champion."""
+    tracking_uri: str | None = None
+    """MLflow's address; None takes it from the environment."""
+    trusted: bool = True
+    """Whether the manifest may name private addresses; one from a pull request's head may not."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A decision and the snapshot it rests on."""
+
+    decision: Decision
+    snapshot: Snapshot
+
+
+def evaluate(loaded: LoadedManifest, request: Request, world: World) -> Answer:
+    """Collect the evidence and answer the question. Changes nothing anywhere.
+
+    Raises UsageError and ConfigError for what the user can mend before
+    anything is asked of the world; what the world does is in the answer.
+    """
+    from aigate.collect.everything import collect
+
+    environment = environment_of(loaded, request.environment)
+    files = policies_in_force(loaded)
+    check_settings(loaded, request.environment, files)
+    with Isolate(files, environment.params, limits=request.limits) as isolate:
+        asked = Asked(
+            question=request.question,
+            environment=request.environment,
+            alias=request.to or loaded.manifest.model.champion,
+            now=world.now,
+            manifest_digest=loaded.digest,
+        )
+        found, redactor = collect(
+            loaded,
+            asked,
+            version=request.version,
+            candidate=request.candidate or loaded.manifest.model.challenger,
+            tracking_uri=request.tracking_uri,
+            environ=world.environ,
+            home=world.home,
+            seconds=world.deadline,
+            trusted=request.trusted,
+        )
+        snapshot = _without_secrets(assemble(loaded.manifest, asked, found), redactor)
+        answers = isolate.run(snapshot)
+    return Answer(_decide(snapshot, answers, environment, files, world.actor, request.limits), snapshot)
+
+
+def _without_secrets(snapshot: Snapshot, redactor: Redactor) -> Snapshot:
+    """Return the snapshot without any credential that a source echoed into its answer."""
+    text = snapshot.model_dump_json(by_alias=True)
+    clean = redactor.without_secrets(text)
+    return snapshot if clean == text else Snapshot.model_validate_json(clean)
+
+
+def evaluate_snapshot(
+    loaded: LoadedManifest, snapshot: Snapshot, actor: Actor, *, limits: Limits | None = None
+) -> Answer:
+    """Answer a recorded snapshot's question again, with the policies in force; asks nothing of the world.
+
+    Raises ConfigError where the snapshot was taken under another manifest:
+    its limits are in the snapshot, its levels in the manifest, and a decision
+    from two halves would be nobody's.
+    """
+    if snapshot.manifest_digest != loaded.digest:
+        raise ConfigError(
+            f"the snapshot was taken under another manifest than {loaded.shown}",
+            fix="take it anew with `aigate evaluate --save-snapshot`, or name the manifest of that time",
+        )
+    environment = environment_of(loaded, snapshot.environment)
+    files = policies_in_force(loaded)
+    check_settings(loaded, snapshot.environment, files)
+    limits = limits or Limits()
+    with Isolate(files, environment.params, limits=limits) as isolate:
+        answers = isolate.run(snapshot)
+    return Answer(_decide(snapshot, answers, environment, files, actor, limits), snapshot)
+
+
+def catalogue(loaded: LoadedManifest | None, environment: str) -> tuple[PolicyInfo, ...]:
+    """Return every policy in force with its parameters; without a manifest, the standard pack."""
+    if loaded is None:
+        files, params = read_standard(), {}
+    else:
+        files, params = policies_in_force(loaded), environment_of(loaded, environment).params
+        check_settings(loaded, environment, files)
+    with Isolate(files, params) as isolate:
+        return tuple(sorted(isolate.describe().infos, key=lambda info: info.id))
+
+
+def environment_of(loaded: LoadedManifest, name: str) -> Environment:
+    """Return an environment's settings. `production` need not be declared; a misspelt one is an error."""
+    environments = loaded.manifest.environments
+    if name in environments:
+        return environments[name]
+    if name == PRODUCTION:
+        return Environment()
+    raise UsageError(unknown_key(name, [*environments, PRODUCTION], "environment"), fix=f"see {loaded.shown}")
+
+
+def read_standard() -> tuple[PolicyFile, ...]:
+    """Return the standard pack."""
+    return read_policies(standard_folder(), shown="standard", standard=True)
+
+
+def policies_in_force(loaded: LoadedManifest) -> tuple[PolicyFile, ...]:
+    """Return the standard pack, unless it is left out, and the policies beside the manifest.
+
+    Raises ConfigError where none is left: an empty set has nothing to say.
+    """
+    selection = loaded.manifest.policies
+    files = read_standard() if selection.standard else ()
+    folder = loaded.folder / selection.path
+    if folder.is_dir():
+        files += read_policies(folder, shown=selection.path)
+    elif selection.path != PolicySelection().path:
+        raise ConfigError(
+            f"there is no folder {selection.path!r} beside the manifest",
+            place=loaded.place("policies", "path"),
+        )
+    if not files:
+        raise ConfigError(
+            "no policy is in force",
+            place=loaded.place("policies"),
+            fix="leave `standard: true`, or put policies into the folder",
+        )
+    check_unique(files)
+    return files
+
+
+def check_settings(loaded: LoadedManifest, environment: str, files: Iterable[PolicyFile]) -> None:
+    """Refuse a level or a parameter for a policy that is not there: it would select nothing."""
+    ids = [id for file in files for id in file.policies]
+    themes = sorted({id.partition(".")[0] for id in ids})
+    settings = loaded.manifest.environments.get(environment, Environment())
+    at = ("environments", environment)
+    for key in settings.levels:
+        if key != "*" and key not in ids and key not in themes:
+            raise ConfigError(
+                unknown_key(key, [*ids, *themes, "*"], "policy"),
+                place=loaded.place(*at, "levels", key),
+                fix="`aigate policies` lists those in force",
+            )
+    for key in settings.params:
+        if key not in ids:
+            raise ConfigError(
+                unknown_key(key, ids, "policy"),
+                place=loaded.place(*at, "params", key),
+                fix="`aigate policies` lists those in force",
+            )
+
+
+def _decide(
+    snapshot: Snapshot,
+    answers: Answers,
+    environment: Environment,
+    files: tuple[PolicyFile, ...],
+    actor: Actor,
+    limits: Limits,
+) -> Decision:
+    setting = Setting(
+        policies_digest=policies_digest(files),
+        isolation=str(limits),
+        versions=Versions(
+            aigate=aigate.__version__, python=platform.python_version(), pydantic=pydantic.VERSION
+        ),
+        actor=actor,
+    )
+    return decide(snapshot, judge(answers.infos, answers.results, environment.levels), setting)
+
+
+def policies_digest(files: Iterable[PolicyFile]) -> str:
+    """Return one digest over every policy file: name and content, in order."""
+    lines = "".join(f"{file.digest}  {file.shown}\n" for file in files)
+    return digest_bytes(lines.encode())

@@ -1,0 +1,119 @@
+"""Pipeline: each policy seen to pass, fail, go unknown and skip."""
+
+from datetime import timedelta
+
+import pytest
+
+from aigate.testing import change, missing, passing_snapshot
+from standard_pack import ask, expect
+
+OTHER = f"sha256:{'f' * 64}"
+
+
+def test_runbooks_that_are_there_pass() -> None:
+    expect("pipeline.runbook", {}, "pass")
+
+
+def test_no_runbook_fails_and_shows_the_lines_to_add() -> None:
+    expect(
+        "pipeline.runbook",
+        {"/runbooks": ()},
+        "fail",
+        "runbooks: {default: runbooks/churn.md}",
+        keys=("runbooks",),
+    )
+
+
+def test_without_a_default_every_kind_of_failure_needs_its_own() -> None:
+    expect(
+        "pipeline.runbook",
+        {"/runbooks/default/blames": "model"},
+        "fail",
+        "no runbook for failures of process",
+    )
+
+
+def test_a_runbook_that_is_not_there_fails_and_one_nobody_looked_for_is_unknown() -> None:
+    expect(
+        "pipeline.runbook", {"/runbooks/data/exists": False}, "fail", "runbooks/late-data.md", keys=("data",)
+    )
+    expect("pipeline.runbook", {"/runbooks/data/exists": missing("no checkout")}, "unknown", "no checkout")
+
+
+def test_the_champion_is_a_way_back() -> None:
+    expect("pipeline.rollback_target", {}, "pass")
+
+
+def test_a_way_back_that_is_not_ready_or_was_changed_fails() -> None:
+    expect("pipeline.rollback_target", {"/champion/status": "FAILED_REGISTRATION"}, "fail", keys=("status",))
+    changes: dict[str, object] = {"/champion/subject/artifact_digest": OTHER}
+    expect("pipeline.rollback_target", changes, "fail", "changed since", keys=("artifact",))
+    expect("pipeline.rollback_target", {**changes, "/champion/tags": ()}, "pass")
+
+
+@pytest.mark.parametrize("place", ["/champion", "/champion/subject/artifact_digest"])
+def test_a_way_back_that_is_not_known_is_unknown(place: str) -> None:
+    expect("pipeline.rollback_target", {place: missing("gone")}, "unknown", "gone")
+
+
+def test_with_nothing_in_service_or_nothing_to_promote_there_is_no_way_back_to_keep() -> None:
+    expect("pipeline.rollback_target", {"/champion": None}, "skip", "nothing holds @champion")
+    assert ask("pipeline.rollback_target", passing_snapshot("retain")).outcome == "skip"
+
+
+def test_files_are_the_ones_recorded() -> None:
+    expect("pipeline.artifact", {}, "pass")
+    expect(
+        "pipeline.artifact",
+        {"/challenger/subject/artifact_digest": OTHER},
+        "fail",
+        "not the ones",
+        keys=("artifact",),
+    )
+    expect("pipeline.artifact", {"/challenger/tags": ()}, "skip", "aigate.artifact_digest")
+
+
+def test_files_that_nobody_has_read_are_unknown_even_without_a_record() -> None:
+    lost = {"/challenger/subject/artifact_digest": missing("too large")}
+    expect("pipeline.artifact", {**lost}, "unknown", "too large")
+    expect("pipeline.artifact", {**lost, "/challenger/tags": ()}, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        pytest.param({"/challenger/status": "PENDING_REGISTRATION"}, "status", id="not-ready"),
+        pytest.param({"/challenger/subject/name": "other"}, "model", id="of-another-model"),
+        pytest.param({"/challenger/stage": "Archived"}, "stage", id="archived"),
+        pytest.param({"/challenger/subject/version": "1"}, "champion", id="in-service-already"),
+    ],
+)
+def test_the_version_in_question_can_be_put_in_service(changes: dict[str, object], key: str) -> None:
+    expect("pipeline.status", {}, "pass")
+    expect("pipeline.status", changes, "fail", keys=(key,))
+
+
+@pytest.mark.parametrize("place", ["/challenger", "/champion", "/model"])
+def test_a_version_that_nobody_has_seen_is_unknown(place: str) -> None:
+    expect("pipeline.status", {place: missing("no answer")}, "unknown", "no answer")
+
+
+def test_the_champion_that_is_asked_about_may_hold_its_alias() -> None:
+    assert ask("pipeline.status", passing_snapshot("retain")).outcome == "pass"
+    assert ask("pipeline.status", change(passing_snapshot("retain"), "/champion", None)).outcome == "unknown"
+
+
+def test_nothing_in_service_is_no_hindrance() -> None:
+    expect("pipeline.status", {"/champion": None}, "pass")
+
+
+def test_promises_that_cannot_keep_the_objective_fail() -> None:
+    hours = timedelta(hours=18)
+    expect("pipeline.attainable", {"/end_to_end/worst_case": hours}, "pass")
+    changes: dict[str, object] = {"/end_to_end/worst_case": hours + timedelta(seconds=1)}
+    expect("pipeline.attainable", changes, "fail", "add up to", "set by d.silva", keys=("end_to_end_age",))
+
+
+@pytest.mark.parametrize("place", ["/end_to_end", "/end_to_end/limit", "/end_to_end/worst_case"])
+def test_promises_without_an_objective_or_a_sum_are_a_skip(place: str) -> None:
+    expect("pipeline.attainable", {place: None}, "skip")
