@@ -1,10 +1,11 @@
-"""Record the examples anew: `python examples/record.py [NAME …]`, from the project's folder.
+"""Record the examples anew: `python examples/record.py [--reports] [NAME …]`, from the project's folder.
 
 Each example is evaluated for real, against an MLflow server and freshness
 endpoints that are started here; what the command saves with `--save-snapshot`
 is kept beside the manifest. The runs that a manifest names are written into it
 first, since MLflow gives them new ids each time. Then the recorded snapshot is
-evaluated as a reader would do it, and what that prints is kept in `expected/`.
+evaluated as a reader would do it, and what that prints is kept in `expected/`
+and at the end of the README. With `--reports` only this last step is done.
 """
 # ruff: noqa: TID251 - a program reads its own environment and clock
 
@@ -28,6 +29,7 @@ HERE = Path(__file__).parent
 PORT = 8391
 """The manifests name it, so it cannot be any that is free."""
 
+README_TITLE = "## What aigate says\n"
 HOUR = 60
 NIGHTLY = {TRANSACTIONS: (100, 0), FEATURES: (80, 90), EMBEDDINGS: (60, 70), SCORING: (45, 45)}
 """Minutes ago that each stage was built, and had read its inputs: all in order, an hour ago."""
@@ -52,13 +54,22 @@ STAGES: dict[str, Mapping[str, tuple[int, int]]] = {
 }
 
 
-def main(names: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Record the named examples, or all of them."""
-    names = names or list(STAGES)
+    names = [word for word in words if word != "--reports"] or list(STAGES)
+    if "--reports" not in words:
+        record(names)
+    for name in names:
+        expected(name)
+        print(f"recorded {name}")
+
+
+def record(names: list[str]) -> None:
+    """Evaluate the named examples on a server and endpoints of their own, and keep the evidence."""
     with tempfile.TemporaryDirectory(prefix="aigate-examples-") as place:
         folder = Path(place)
         with Endpoints(PORT) as endpoints, MlflowServer(folder, os.environ) as server:
-            environ = environment(os.environ, server.url)
+            environ = environment(os.environ, folder, server.url)
             server.wait()
             os.environ.clear()
             os.environ.update(environ)
@@ -67,9 +78,6 @@ def main(names: list[str]) -> None:
                 endpoints.publish(pipeline.documents(pipeline.chain(_now(), STAGES[name])))
                 models.give_alias("challenger", "3" if name == "frozen-threshold" else "2")
                 snapshot(HERE / name, folder / name, runs)
-    for name in names:
-        expected(name)
-        print(f"recorded {name}")
 
 
 def seed(folder: Path) -> dict[str, str]:
@@ -115,6 +123,15 @@ def expected(name: str) -> None:
     answer = {"exit_code": code, "verdict": decision["verdict"], "failed": failed}
     (folder / "verdict.json").write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
     (folder / "report.txt").write_text(without_id(text), encoding="utf-8")
+    show(HERE / name, without_id(text))
+
+
+def show(example: Path, report: str) -> None:
+    """Put the report at the end of the example's README."""
+    readme = example / "README.md"
+    head, title, _ = readme.read_text(encoding="utf-8").partition(README_TITLE)
+    shown = "".join(f"    {line}".rstrip() + "\n" for line in report.splitlines())
+    readme.write_text(f"{head}{title}\n{shown}", encoding="utf-8")
 
 
 def without_id(report: str) -> str:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from decimal import Decimal
 
 from aigate import Finding, Findings, Skip, Snapshot, Unknown, deny, note, policy
-from aigate.compare import Compared, Pair, believable, brief, scorer
+from aigate.compare import SKEW, Compared, Pair, believable, brief, scorer
 from aigate.manifest import Limit, Metric, Slice, show_origin
-from aigate.snapshot import Judge, Measurement
+from aigate.snapshot import Judge, Measurement, Version
 from aigate.values import show_instant, show_number
 
 
@@ -344,7 +344,7 @@ def finished(s: Snapshot) -> Findings:
     for what, name in _watched(s):
         with suppress(Unknown):
             measurement = version.metric(name)
-            if measurement.after_finish:
+            if measurement.after_finish or _late(version, measurement):
                 yield deny(
                     f"{what} was written on {show_instant(measurement.recorded_at)}, after its run had finished",
                     key=name,
@@ -365,6 +365,17 @@ def finished(s: Snapshot) -> Findings:
             owner=_team(s),
             fix="restore the run" if run.deleted else "evaluate again and let the run finish",
         )
+    elif run.ended_at is not None and run.ended_at > s.now + SKEW:
+        raise Unknown(f"run {run.run_id} finished on {show_instant(run.ended_at)}, in the future")
+
+
+def _late(version: Version, measurement: Measurement) -> bool:
+    """Whether a measurement of the version's own run is dated after the run's end."""
+    with suppress(Unknown):
+        run = version.run
+        if run is not None and run.ended_at is not None and measurement.run_id == run.run_id:
+            return measurement.recorded_at > run.ended_at
+    return False
 
 
 def _watched(s: Snapshot) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from aigate import Findings, Skip, Snapshot, Unknown, deny, policy
+from aigate import Findings, Skip, Snapshot, Unknown, deny, note, policy
 from aigate.manifest import show_origin
 from aigate.snapshot import Stage, StaleInput
 from aigate.values import show_duration, show_instant
@@ -151,16 +151,23 @@ def end_to_end(s: Snapshot) -> Findings:
     what a stage read may have been old already.
     """
     path = s.end_to_end
+    if path is None and s.stages:
+        raise Unknown("the stages were not followed to their end")
     if path is None:
         raise Skip("the manifest declares no stages (freshness.promised asks for one)")
     if path.limit is None:
         raise Skip("the manifest declares no objectives.end_to_end_age")
     limit, least = path.limit.value, path.lower_bound or timedelta(0)
-    # A bound above the objective decides, whatever keeps the age itself from being known.
-    if least > limit:
+    try:
+        age = path.age
+        words = show_duration(age)
+    except Unknown:
+        if least <= limit:
+            raise
+        # A bound above the objective decides, whatever keeps the age itself from being known.
         age, words = least, f"at least {show_duration(least)}"
-    else:
-        age, words = path.age, show_duration(path.age)
+    if path.assumed:
+        note(f"no stage recorded which version it read; assumed: {', '.join(path.assumed)}")
     if age <= limit:
         return
     hidden = path.hidden
@@ -181,12 +188,12 @@ def end_to_end(s: Snapshot) -> Findings:
 
 
 @policy("freshness.cache", severity="high", blames="data")
-def cache(s: Snapshot, *, allowance: timedelta = timedelta(0)) -> Findings:
+def cache(s: Snapshot) -> Findings:
     """No stage goes on serving what its upstream has replaced.
 
     A cache is stale when what it was built from is older than what its
-    upstream now has. For as long as a stage's own `allowance` (or else the
-    parameter's) that is expected.
+    upstream now has. For as long as the stage's `allowance` that is expected;
+    a stage that declares none may be behind for as long as its own promise.
     """
     reported = _reported(s)
     telling = any(stage.freshness is not None and stage.freshness.read_at for stage in reported)
@@ -194,19 +201,19 @@ def cache(s: Snapshot, *, allowance: timedelta = timedelta(0)) -> Findings:
     if not telling and not behind:
         raise Skip("no stage tells when it read its inputs")
     for stage, stale, lag in behind:
-        allowed = allowance if stage.allowance is None else stage.allowance
+        allowed = stage.allowance if stage.allowance is not None else stage.limit or timedelta(0)
         if lag > allowed:
             yield deny(
                 f"{stage.name} was built from {stale.upstream} as of "
                 f"{show_instant(stale.built_from) if stale.built_from else 'an unknown time'}, "
-                f"replaced {show_instant(stale.upstream_built_at)}: stale for {show_duration(lag)}, "
+                f"replaced {show_instant(stale.upstream_built_at)}: stale for at least {show_duration(lag)}, "
                 f"allowed {show_duration(allowed)}",
                 key=f"{stage.name}/{stale.upstream}",
                 value=lag,
                 limit=allowed,
                 origin=f"stages.{stage.name}.allowance"
                 if stage.allowance is not None
-                else "the stage declares no allowance",
+                else f"stages.{stage.name} declares no allowance: its own promise",
                 owner=_keeper(stage),
                 fix=f"rebuild {stage.name} from {stale.upstream}, or clear its cache",
             )

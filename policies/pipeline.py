@@ -1,14 +1,19 @@
 """Pipeline: what must be in place before anything moves, and for when it has to move back."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 from aigate import Findings, Skip, Snapshot, Unknown, deny, policy
 from aigate.manifest import show_origin
-from aigate.values import show_duration
+from aigate.snapshot import Version
+from aigate.values import show_duration, show_instant
 
 _READY = "READY"
 _KINDS = ("model", "data", "process")
 _DIGEST_TAG = "aigate.artifact_digest"
+
+_SKEW = timedelta(seconds=60)
+"""How far clocks may differ before an instant counts as the future."""
 
 
 @policy("pipeline.runbook", severity="medium", blames="process")
@@ -103,7 +108,11 @@ def artifact(s: Snapshot) -> Findings:
 
 @policy("pipeline.status", severity="high", blames="process")
 def status(s: Snapshot) -> Findings:
-    """The version in question is ready, is of this model, and is not in service already."""
+    """The version in question is ready, of this model, and not in service; the registry tells one story.
+
+    An alias that moved while it was read, and a second alias that differs in
+    case only, leave open which version anybody gets.
+    """
     version = s.judged
     number = version.subject.version
     team = s.owner.team if s.owner else ""
@@ -133,6 +142,8 @@ def status(s: Snapshot) -> Findings:
             owner=team,
             fix="name a version of the model that the manifest declares",
         )
+    with suppress(Unknown):
+        yield from _one_story(s, version)
     if s.question == "promote" and s.champion is not None and s.champion.subject.version == number:
         yield deny(
             f"v{number} holds @{s.alias} already: there is nothing to promote",
@@ -140,6 +151,36 @@ def status(s: Snapshot) -> Findings:
             owner=team,
             fix=f"to ask whether v{number} may stay, ask about the champion instead",
         )
+
+
+def _one_story(s: Snapshot, version: Version) -> Findings:
+    """Hold what was read of the model, its versions and its run against each other."""
+    number, run, champion = version.subject.version, version.run, s.champion
+    aliases = {alias.name: alias.version for alias in s.model.aliases}
+    for name in aliases:
+        if name != s.alias and name.casefold() == s.alias.casefold():
+            yield deny(
+                f"the registry has @{name} (v{aliases[name]}) beside @{s.alias}: they differ in case only",
+                key=f"alias/{name}",
+                owner=s.owner.team if s.owner else "",
+                fix=f"delete one of the two; whoever loads @{name} gets a version that nobody guards",
+            )
+    holder = None if champion is None else champion.subject.version
+    if aliases.get(s.alias) != holder:
+        raise Unknown(
+            f"@{s.alias} was on {_number(aliases.get(s.alias))}, and {_number(holder)} was read: "
+            "it moved meanwhile; evaluate again"
+        )
+    if champion is not None and champion.subject.name != version.subject.name:
+        raise Unknown(f"the version that holds @{s.alias} is one of {champion.subject.name}")
+    if run is not None and run.run_id != version.subject.run_id:
+        raise Unknown(f"v{number} names run {version.subject.run_id}, and run {run.run_id} was read")
+    if version.subject.created_at > s.now + _SKEW:
+        raise Unknown(f"v{number} is dated {show_instant(version.subject.created_at)}, in the future")
+
+
+def _number(version: str | None) -> str:
+    return "no version" if version is None else f"v{version}"
 
 
 @policy("pipeline.attainable", severity="medium", blames="process")
@@ -150,6 +191,8 @@ def attainable(s: Snapshot) -> Findings:
     be green while the objective is missed.
     """
     path = s.end_to_end
+    if path is None and s.stages:
+        raise Unknown("the stages were not followed to their end")
     if path is None or path.limit is None:
         raise Skip("the manifest declares no objectives.end_to_end_age for its stages")
     if path.worst_case is None:

@@ -33,6 +33,8 @@ def recorded(s: Snapshot, *, kinds: tuple[str, ...] = ("limit", "serving", "age"
     `regulatory` and `cost_model`, a `rationale` does.
     """
     wanted = [threshold for threshold in s.thresholds if threshold.kind in kinds]
+    if not s.thresholds and any(metric.rule.limited for metric in s.metrics):
+        raise Unknown("there are limits, and no list of where they come from")
     if not wanted:
         raise Skip(f"the manifest declares no threshold of the kinds {', '.join(kinds)}")
     for threshold in wanted:
@@ -79,7 +81,11 @@ def _listed(words: list[str]) -> str:
 def _lines_to_add(s: Snapshot, threshold: Threshold) -> str:
     place, _, key = threshold.name.rpartition(".")
     source = "rationale: <why>" if threshold.kind == "age" else "run: <run id>"
-    shared = f"; one `provenance` in {place} serves all limits there" if key in _SHARING and ".slices." not in place else ""
+    shared = (
+        f"; one `provenance` in {place} serves all limits there"
+        if key in _SHARING and ".slices." not in place
+        else ""
+    )
     return (
         f"add to the manifest, at {threshold.name}{shared}:\n"
         f"{key}: {{value: {threshold.value.replace(' ', '')}, provenance: {{set_by: <name>, "
@@ -224,7 +230,7 @@ def run(s: Snapshot) -> Findings:
         raise Skip("no threshold names the run it was measured in")
     for threshold, run_id in named:
         with suppress(Unknown):
-            for key, message in _run_troubles(threshold, threshold.run):
+            for key, message in _run_troubles(threshold, run_id, threshold.run):
                 yield deny(
                     f"{threshold.name} ({threshold.value}) is said to come from run {run_id}: {message}",
                     key=f"{threshold.name}{key}",
@@ -235,14 +241,16 @@ def run(s: Snapshot) -> Findings:
                 )
 
 
-def _run_troubles(threshold: Threshold, found: Run | None) -> Iterator[tuple[str, str]]:
+def _run_troubles(threshold: Threshold, named: str, found: Run | None) -> Iterator[tuple[str, str]]:
     if found is None:
         yield "", "there is no such run"
         return
+    if found.run_id != named:
+        raise Unknown(f"{threshold.name} names run {named}, and run {found.run_id} was read")
     if found.deleted:
         yield "/deleted", "that run is deleted"
-    if found.status in ("FAILED", "KILLED"):
-        yield "/status", f"that run ended as {found.status}"
+    if found.status != "FINISHED":
+        yield "/status", f"that run is {found.status}, not FINISHED"
     names = _logged_names(threshold)
     for tag in (*found.params, *found.metrics):
         if tag.key in names and not _equal(tag.value, threshold.value):

@@ -118,7 +118,7 @@ class FakeRegistry:
             raise RegistryError("not_found", f"{question}: not found") from None
 
     def server(self) -> ServerFacts:
-        return ServerFacts("3.17.2", "SqlStore", False)
+        return ServerFacts("3.17.2", "SqlStore", False, self.clock)
 
     def date(self) -> datetime | None:
         return self.clock

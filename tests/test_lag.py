@@ -198,13 +198,21 @@ def test_one_cache(
     assert bool(end.reason) == (age is None)
 
 
-def test_a_recorded_time_of_a_built_input_is_only_a_bound() -> None:
-    """Its inputs may have been older than the newest of its own data shows."""
+def test_a_recorded_build_time_of_a_built_input_is_only_a_bound() -> None:
+    """Its inputs were older than its build, and nobody recorded by how much."""
+    record = InputRead("c", "old", built_at=ago(30))
+    top = StageReading("t", ("c",), built_at=ago(1), read_at=ago(1), inputs=(record,))
+    end = end_to_end((SOURCE, CACHE, top), "t", now=NOW)
+    assert (end.age, end.lower_bound, end.path) == (None, hours(30), ("t", "c"))
+    assert end.reason == "how old version old of c was that t read is not known"
+
+
+def test_a_recorded_watermark_of_a_built_input_is_believed() -> None:
+    """Whoever records up to when an input's data were complete has followed it through its own inputs."""
     record = InputRead("c", "old", built_at=ago(30), data_time=ago(40))
     top = StageReading("t", ("c",), built_at=ago(1), read_at=ago(1), inputs=(record,))
     end = end_to_end((SOURCE, CACHE, top), "t", now=NOW)
-    assert (end.age, end.lower_bound, end.path) == (None, hours(40), ("t", "c"))
-    assert end.reason == "how old version old of c was that t read is not known"
+    assert (end.age, end.weakest, end.path, end.reason) == (hours(40), "c", ("t", "c"), "")
 
 
 def test_a_clock_a_little_ahead_is_age_zero() -> None:
@@ -324,7 +332,8 @@ class World:
             # Mostly the newest that was there; sometimes an older one, as a stale cache reads.
             there = [v for v in self.versions[upstream] if v.built_at and v.built_at <= read]
             got = there[-1] if self.steady or chance.random() < 0.7 else chance.choice(there)
-            inputs.append(InputRead(upstream, got.version, got.built_at, got.data_time))
+            whole = self.truth[upstream, got.version or ""] if chance.random() < 0.5 else None
+            inputs.append(InputRead(upstream, got.version, got.built_at, whole))
             marks.append(self.truth[upstream, got.version or ""])
         own = not inputs or (int(name) % 2 == 0 if self.steady else chance.random() < 0.3)
         version = f"{name}.{number}"

@@ -355,6 +355,7 @@ def test_sample_sizes_move_with_the_truth() -> None:
     assert sample_size_proportions(0.9, margin=0.02, power=0.9) > 2783
     assert sample_size_proportions(0.9, margin=0.02, confidence=0.99) > 2783
     assert sample_size_paired_mean(0.5, margin=0.1, difference=0.1) == 39
+    assert sample_size_paired_binary(0.5, margin=0.02, difference=0.3) == 25  # 6.1826 x 0.41 / 0.32^2
     assert sample_size_means(0, margin=0.1) == 1
 
 

@@ -146,10 +146,10 @@ def _threshold(item: Declared, judged: Evident[Version | None], found: Collected
 
 def _applied(place: Applied, judged: Evident[Version | None]) -> Evident[AppliedValue | None]:
     """Return the value in use, read from where the manifest says it is applied."""
-    if (lost := gap(judged)) is not None or judged is None:
-        return missing(
-            lost.missing if lost else "there is no version to look at", lost.source if lost else "mlflow"
-        )
+    if (lost := gap(judged)) is not None:
+        return missing(lost.missing, lost.source)
+    if judged is None:
+        return missing("there is no version to look at", "mlflow")
     number = judged.subject.version
     if place.version_tag is not None:
         return _found(judged.tag(place.version_tag), f"tag {place.version_tag} of version {number}")

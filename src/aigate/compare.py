@@ -65,6 +65,8 @@ class Pair:
         self.mine = believable(challenger.metric(of.metric), of.rule, s.now)
         self.theirs = believable(champion.metric(of.metric), of.rule, s.now)
         self.champion = champion.subject.version
+        if self.theirs.after_finish:
+            raise Unknown(f"{of.metric}: the champion's value was written after its run had finished")
         self.data = _same_data(of.metric, self.mine, self.theirs)
         _same_judge(of, challenger, champion)
         self._s = s
@@ -162,10 +164,7 @@ class Pair:
         """Say what a comparison of point estimates leaves open."""
         name, mine, theirs = self.of.metric, self.mine.value, self.theirs.value
         words = f"{name}: point estimates, {brief(theirs, mine)} → {brief(mine, theirs)}"
-        try:
-            n = self._count(self.mine)
-        except Unknown:
-            n = None
+        n = self._count(self.mine)
         if n is None:
             return f"{words}; on how many rows is not known, so neither is what chance alone would do"
         if self.of.rule.kind != "proportion" or not 0 <= theirs <= 1:

@@ -35,7 +35,8 @@ class InputRead:
     """Which version of an upstream stage was read, as far as its reader recorded it.
 
     A version is told by its name (a snapshot id, a digest, a run id) or by when it was
-    built; `data_time` is the time up to which its data are complete.
+    built; `data_time` is the time up to which its data are complete, through all stages
+    before it: whoever records it has followed it there.
     """
 
     stage: str
@@ -214,8 +215,7 @@ class _Known:
         """The mark of a version of which nothing is known but what its reader recorded."""
         stated = [time for time in (record.data_time, record.built_at) if time and time <= self._latest]
         mark = _earliest(record.stage, stated)
-        is_source = not self._versions[record.stage][0].reads
-        if is_source and record.data_time in stated:
+        if record.data_time in stated:
             return mark
         named = f"version {record.version} of {record.stage}" if record.version else f"the {record.stage}"
         return _Mark(

@@ -4,9 +4,11 @@ Every limit in it is a threshold, so every limit may carry its provenance:
 `floor: 0.92` and `floor: {value: 0.92, provenance: {...}}` mean the same floor.
 """
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -15,15 +17,27 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from aigate.values import Day, Duration, Model, Name, Number, Text, VersionNumber
+from aigate.values import (
+    DURATION_SCHEMA,
+    NUMBER_SCHEMA,
+    Day,
+    Duration,
+    Model,
+    Name,
+    Number,
+    Text,
+    VersionNumber,
+)
 
 Level = Literal["advise", "block", "require"]
 """How much an outcome counts. `require` is `block` that no waiver can lift."""
 
 LEVELS: tuple[Level, ...] = ("advise", "block", "require")
 
-PolicyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)]
+ID_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$"
+PolicyId = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=100)]
 PRODUCTION = "production"
 
 
@@ -74,7 +88,17 @@ class Provenance(Model):
 
 
 def _bare(value: object) -> object:
-    return value if isinstance(value, dict | Limit | AgeLimit) else {"value": value}
+    return value if isinstance(value, dict | Model) else {"value": value}
+
+
+def _team_alone(value: object) -> object:
+    return {"team": value} if isinstance(value, str) else value
+
+
+def _not_negative(value: Duration) -> Duration:
+    if value < timedelta(0):
+        raise ValueError("a span of time cannot be negative here")
+    return value
 
 
 class _OrBare:
@@ -108,10 +132,8 @@ class AgeLimit(Model):
         return value
 
 
-NumberLimit = Annotated[Limit, BeforeValidator(_bare), _OrBare({"type": "number"})]
-SpanLimit = Annotated[
-    AgeLimit, BeforeValidator(_bare), _OrBare({"type": "string", "examples": ["15m", "2h", "7d"]})
-]
+NumberLimit = Annotated[Limit, BeforeValidator(_bare), _OrBare(NUMBER_SCHEMA)]
+SpanLimit = Annotated[AgeLimit, BeforeValidator(_bare), _OrBare(DURATION_SCHEMA)]
 
 
 class Slice(Model):
@@ -163,20 +185,38 @@ class Metric(Model):
 
     @model_validator(mode="after")
     def _one_direction(self) -> "Metric":
-        low, high = self.range or (None, None)
-        if low is not None and high is not None and low >= high:
-            raise ValueError("range must be [low, high], low first")
-        if (self.floor or self.max_drop) and (self.ceiling or self.max_rise):
+        parts: tuple[Metric | Slice, ...] = (self, *self.slices.values())
+        if any(part.floor or part.max_drop for part in parts) and any(
+            part.ceiling or part.max_rise for part in parts
+        ):
             raise ValueError(
                 "floor and max_drop say higher is better, ceiling and max_rise say lower is: choose one"
             )
-        for part in (self, *self.slices.values()):
+        for part in parts:
             for name in ("max_drop", "max_rise"):
                 margin: Limit | None = getattr(part, name)
                 if margin is not None and margin.value < 0:
                     raise ValueError(f"{name} is how much worse it may get: zero or more")
+        if self.anchor is not None and self.anchor.max_creep.value < 0:
+            raise ValueError("max_creep is how much worse it may get: zero or more")
+        if self.min_coverage is not None and not 0 <= self.min_coverage.value <= 1:
+            raise ValueError("min_coverage is a share: from 0 to 1")
         if self.confidence is not None and not (self.max_drop or self.max_rise):
             raise ValueError("confidence needs max_drop (or max_rise): the margin that is tested")
+        return self
+
+    @model_validator(mode="after")
+    def _within_range(self) -> "Metric":
+        """A limit that the metric cannot reach is no limit: 92 where the metric goes from 0 to 1."""
+        if self.range is None:
+            return self
+        low, high = self.range
+        if low >= high:
+            raise ValueError("range must be [low, high], low first")
+        for name in ("floor", "ceiling"):
+            limit: Limit | None = getattr(self, name)
+            if limit is not None and not low <= limit.value <= high:
+                raise ValueError(f"{name} is outside of the metric's range")
         return self
 
     @property
@@ -213,7 +253,8 @@ class Auth(Model):
         return self
 
 
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$", max_length=2000)]
+URL_PATTERN = r"^https?://[^\s@]+$"
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN, max_length=2000)]
 Unit = Literal["auto", "s", "ms", "us", "ns"]
 Kind = Literal["loaded", "event", "built", "heartbeat"]
 """What the instant says: `loaded` newest load, `event` newest complete event time,
@@ -289,13 +330,15 @@ class AirflowFreshness(Freshness):
     """The dataset's or asset's URI or name."""
 
 
-_ADAPTERS = ("url", "file", "headers", "dbt", "prometheus", "airflow")
+ADAPTERS = ("url", "file", "headers", "dbt", "prometheus", "airflow")
+"""The keys of which a freshness has one: it chooses the adapter."""
 
 
-def _adapter(value: object) -> str:
-    keys = list(value) if isinstance(value, dict) else list(type(value).model_fields)  # type: ignore[attr-defined]  # a built model is passed through
-    found = [key for key in _ADAPTERS if key in keys]
-    return {"file": "url"}.get(found[0], found[0]) if found else "url"
+def _adapter(value: object) -> str | None:
+    """Choose the adapter by the key that only it has; None, where there is no such key, is refused."""
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
+    found = [key for key in ADAPTERS if key in keys]
+    return {"file": "url"}.get(found[0], found[0]) if found else None
 
 
 AnyFreshness = Annotated[
@@ -327,7 +370,7 @@ class StageDeclared(Model):
     reads: tuple[Name, ...] = ()
     """The stages it takes its data from."""
     freshness: AnyFreshness | None = None
-    allowance: Duration | None = None
+    allowance: Annotated[Duration, AfterValidator(_not_negative)] | None = None
     """For a cache: how long it may go on serving what its upstream has since replaced. Default: none."""
 
 
@@ -359,6 +402,12 @@ class ModelRef(Model):
     name: Name
     champion: Name = "champion"
     challenger: Name = "challenger"
+
+    @model_validator(mode="after")
+    def _two_aliases(self) -> "ModelRef":
+        if self.champion.casefold() == self.challenger.casefold():
+            raise ValueError("champion and challenger must be two aliases: one version asks, one holds")
+        return self
 
 
 class Objectives(Model):
@@ -392,34 +441,42 @@ class Manifest(Model):
 
     version: Literal[1]
     system: Name
-    owner: Owner | None = None
+    owner: Annotated[Owner, BeforeValidator(_team_alone), _OrBare({"type": "string"})] | None = None
     model: ModelRef
     metrics: dict[Name, Metric] = {}
     stages: tuple[StageDeclared, ...] = ()
     objectives: Objectives = Objectives()
-    thresholds: dict[Name, ThresholdDeclared] = {}
+    thresholds: dict[Name, Annotated[ThresholdDeclared, BeforeValidator(_bare), _OrBare(NUMBER_SCHEMA)]] = {}
     runbooks: dict[Literal["default", "model", "data", "process"], Name] = {}
     environments: dict[Name, Environment] = {}
     policies: PolicySelection = PolicySelection()
 
-    @field_validator("owner", mode="before")
+    @field_validator("version", mode="before")
     @classmethod
-    def _team_alone(cls, value: object) -> object:
-        return {"team": value} if isinstance(value, str) else value
+    def _integer(cls, value: object) -> object:
+        if type(value) is not int:
+            raise ValueError("should be 1")  # `true` and 1.0 equal 1, and are not what was meant
+        return value
 
     @model_validator(mode="after")
     def _graph(self) -> "Manifest":
         names = [stage.name for stage in self.stages]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two stages are named {name!r}")
-        for stage in self.stages:
-            for upstream in stage.reads:
+        for number, stage in enumerate(self.stages):
+            if stage.name in names[:number]:
+                raise _misplaced(f"two stages are named {stage.name!r}", "stages", number, "name")
+            for at, upstream in enumerate(stage.reads):
                 if upstream not in names:
-                    raise ValueError(f"stage {stage.name!r} reads {upstream!r}, which is not a stage")
+                    words = f"stage {stage.name!r} reads {upstream!r}, which is not a stage"
+                    raise _misplaced(words, "stages", number, "reads", at)
         if loop := _loop({stage.name: stage.reads for stage in self.stages}):
-            raise ValueError(f"stages read in a circle: {' → '.join(loop)}")
+            words = f"stages read in a circle: {' → '.join(loop)}"
+            raise _misplaced(words, "stages", names.index(loop[0]), "reads")
         return self
+
+
+def _misplaced(words: str, *keys: str | int) -> PydanticCustomError:
+    """Return an error of the whole that says in which of its parts it is to be mended."""
+    return PydanticCustomError("misplaced", "{words}", {"words": words, "keys": keys})
 
 
 def _loop(reads: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -490,7 +547,7 @@ def _spread(holder: object, keys: tuple[str, ...]) -> object:
     limits = {
         key: value if isinstance(value, dict) else {"value": value}
         for key, value in holder.items()
-        if key in keys
+        if key in keys and value is not None
     }
     return {**holder, **{key: {"provenance": origin, **limit} for key, limit in limits.items()}}
 

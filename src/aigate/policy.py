@@ -108,11 +108,11 @@ class _Run:
         if kind is Missing:
             self.misses[path] = value
             raise MissingEvidence(path, value)
-        if kind is View:
-            return value
         if issubclass(kind, Model):
             self.there[path] = None
-            return View(value, path, self)
+            return _view(value, path, self)
+        if issubclass(kind, View):
+            return value
         self.reads[path] = None
         if kind is dict:
             return {key: self.part(item, f"{path}/{_pointer(key)}") for key, item in value.items()}
@@ -122,7 +122,7 @@ class _Run:
         """Hand out what a list holds: that it is there was read with the list."""
         kind = type(item)
         whole = kind is not Missing and issubclass(kind, Model)
-        return View(item, path, self) if whole else self.take(item, path)
+        return _view(item, path, self) if whole else self.take(item, path)
 
 
 _PLAIN = frozenset({str, int, bool, type(None), Decimal, datetime, date, timedelta})
@@ -157,35 +157,60 @@ def _gap(value: Any) -> Missing | None:
     return next((gap for item in inner if (gap := _gap(item)) is not None), None)
 
 
+class _Field:
+    """A field of a model as its view shows it.
+
+    What has been read once is kept in the view's `__dict__`, where Python looks
+    first, so that reading it again costs nothing. Gaps are not kept. Reading it
+    first costs half of what it does through `__getattr__`.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, view: "View", owner: type) -> Any:
+        name = self.name
+        of, path, run = view._at
+        if path in run.there:
+            del run.there[path]
+        value = of.__dict__[name]  # not getattr: a model keeps its fields, and nothing else, there
+        if type(value) in _PLAIN:
+            run.reads[f"{path}/{name}"] = None
+        else:
+            value = run.take(value, f"{path}/{name}")
+        return view._keep(name, value)
+
+
 class View:
     """A snapshot, or a part of one, as a policy sees it: read-only, noting, refusing gaps.
 
-    What has been read once is kept in its `__dict__`, where Python looks
-    first, so that reading it again costs nothing. Gaps are not kept.
+    Each kind of model has a view of its own, with its fields (`_view`).
     """
 
-    __slots__ = ("__at", "__dict__")
+    __slots__ = ("__dict__", "_at")
+    _at: tuple[Model, str, _Run]
+    """What is shown, its path, and the run that notes it."""
 
     def __init__(self, of: Model, path: str, run: _Run) -> None:
-        object.__setattr__(self, "_View__at", (of, path, run))
+        object.__setattr__(self, "_at", (of, path, run))
 
     @property
     def __class__(self) -> type:
-        return type(self.__at[0])
+        return type(self._at[0])
 
     @__class__.setter
     def __class__(self, value: type) -> None:
         raise TypeError("a snapshot is read-only")
 
     def __getattr__(self, name: str) -> Any:
-        of, path, run = self.__at
+        of, path, run = self._at
         run.there.pop(path, None)
-        if name in of.__dict__:  # a model's fields, and nothing else, are in it
-            return self.__keep(name, run.take(of.__dict__[name], f"{path}/{name}"))
         kind = type(of)
         found = getattr(kind, name, None) if not name.startswith(("_", "model_")) else None
         if isinstance(found, property) and found.fget is not None:
-            return self.__keep(name, run.take(found.fget(self), f"{path}/{name}"))
+            return self._keep(name, run.take(found.fget(self), f"{path}/{name}"))
         if isinstance(found, FunctionType):
             return lambda *args, **named: run.take(
                 found(self, *args, **named),
@@ -193,8 +218,8 @@ class View:
             )
         raise AttributeError(f"{kind.__name__} has no {name!r}")
 
-    def __keep(self, name: str, value: Any) -> Any:
-        if value.__class__ is not dict:  # its reader could change it
+    def _keep(self, name: str, value: Any) -> Any:
+        if type(value) is not dict:  # its reader could change it
             self.__dict__[name] = value
         return value
 
@@ -206,25 +231,36 @@ class View:
 
     def __eq__(self, other: object) -> bool:
         mine, theirs = self.__whole(), other
-        if type(other) is View:
-            theirs = other.__whole()
+        if issubclass(type(other), View):
+            theirs = cast(View, other).__whole()
         return mine == theirs
 
     def __whole(self) -> Model:
         """Return what stands behind the view, for a comparison; a gap inside ends it."""
-        of, path, run = self.__at
+        of, path, run = self._at
         if (gap := _gap(of)) is not None:
             run.misses[path] = gap
             raise MissingEvidence(path, gap)
         run.reads[path] = None
-        whole: Model = of
-        return whole
+        return of
 
     def __hash__(self) -> int:
         return hash(self.__whole())  # equal parts of a snapshot are one in a set
 
     def __repr__(self) -> str:
-        return f"<{type(self.__at[0]).__name__} {self.__at[1]}>"
+        return f"<{type(self._at[0]).__name__} {self._at[1]}>"
+
+
+_VIEWS: dict[type[Model], type[View]] = {}
+
+
+def _view(of: Model, path: str, run: _Run) -> View:
+    """Return the view of a model, of the kind that shows its fields."""
+    kind = type(of)
+    if kind not in _VIEWS:
+        fields = {name: _Field(name) for name in kind.__pydantic_fields__}
+        _VIEWS[kind] = type("View", (View,), {"__slots__": (), **fields})
+    return _VIEWS[kind](of, path, run)
 
 
 def deny(
@@ -405,7 +441,7 @@ def run(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> Policy
     reason = ""
     previous, _run = _run, this
     try:
-        for item in policy.function(cast(Snapshot, View(snapshot, "", this)), **params):
+        for item in policy.function(cast(Snapshot, _view(snapshot, "", this)), **params):
             if type(item) is not Finding:
                 outcome, reason = "error", f"it yielded {type(item).__name__}, not what deny() makes"
                 break

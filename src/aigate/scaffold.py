@@ -2,31 +2,46 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
+from aigate.manifest import json_schema
+from aigate.snapshot import Measurement
 from aigate.values import show_number
 
 REVIEW = timedelta(days=90)
 """How soon a first guess at a limit is to be looked at again."""
 
 MARGIN = Decimal("0.02")
-"""How far below the champion the first floor is put: a share of 1, as accuracy is."""
+"""How far below the version in service the first floor is put: a share of 1, as accuracy is."""
 
+SCHEMA_FILE = "aigate.schema.json"
+
+_FLOOR_STEP = Decimal("0.0001")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
-_SHARES = ("accuracy", "f1", "auc", "precision", "recall", "score", "correctness", "exact_match", "r2")
-"""Metrics that lie between 0 and 1 and are better when higher, by a part of their name."""
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_SHARES = (
+    "accuracy",
+    "f1",
+    "auc",
+    "precision",
+    "recall",
+    "correctness",
+    "relevance",
+    "faithfulness",
+    "match",
+    "ndcg",
+    "score",
+)
+"""Words in the name of a metric that lies between 0 and 1 and is better when higher, the likeliest first."""
 
-
-@dataclass(frozen=True)
-class Measured:
-    """A metric of the version in service."""
-
-    name: str
-    value: Decimal
-    run: str
+_NOT_SHARES = frozenset(
+    "train training loss error err brier hinge mae mse rmse mape log std stddev var variance min max p50 p90 p95 "
+    "p99 count rows total latency time seconds ms drift false fpr fnr cost".split()
+)
+"""Words in the name of one that is not, or says nothing of unseen data."""
 
 
 @dataclass(frozen=True)
@@ -37,85 +52,147 @@ class Seen:
     champion: str
     challenger: str
     owner: str | None
-    metrics: tuple[Measured, ...]
-    user: str
+    contact: str | None
+    version: str | None
+    """The version whose metrics these are."""
+    metrics: tuple[Measurement, ...]
+    user: str | None
+    """Who signs the first limits; None where nobody can be asked why."""
     today: date
 
 
-def files(seen: Seen) -> dict[str, str]:
-    """Return every file by its path under the folder that is initialised."""
-    return {
-        "aigate.yaml": manifest(seen),
+@dataclass(frozen=True)
+class Proposal:
+    """A first limit: a floor a little below what was measured."""
+
+    metric: Measurement
+    floor: Decimal
+
+
+def files(seen: Seen, *, schema: bool = False) -> dict[str, str]:
+    """Return every file by its path under the folder that is initialised; with `schema`, the manifest's too."""
+    found = {
+        "aigate.yaml": manifest(seen, schema=schema),
         f"runbooks/{slug(seen.model)}.md": _RUNBOOK.format(model=_inline(seen.model)),
         "policies/description.py": _POLICY,
         "tests/policies/test_description.py": _TEST,
     }
+    return found | ({SCHEMA_FILE: json.dumps(json_schema(), indent=2) + "\n"} if schema else {})
 
 
-def manifest(seen: Seen) -> str:
-    """Return a manifest that loads; what only people can know stands in it as a comment to fill in."""
+def manifest(seen: Seen, *, schema: bool = False) -> str:
+    """Return a manifest that loads; what only people can know stands in it as a comment to fill in.
+
+    What stands between angle brackets is to be replaced: a policy that finds it
+    where a person should be named takes it for nobody.
+    """
     name = quoted(seen.model)
-    owner = (
-        f'owner: {{team: {quoted(seen.owner)}, contact: "#{slug(seen.owner)}"}}'
-        if seen.owner
-        else '# owner: {team: your-team, contact: "#your-channel"}  # who answers for the whole path?'
-    )
     lines = [
+        *([f"# yaml-language-server: $schema={SCHEMA_FILE}"] if schema else []),
         "version: 1",
         f"system: {name}",
-        owner,
+        _owner(seen),
         f"model: {{name: {name}, champion: {quoted(seen.champion)}, challenger: {quoted(seen.challenger)}}}",
         *_metrics(seen),
         "# stages:  # every step from raw data to the answer: whose it is, and how old its data may be",
-        "#   - {name: features, owner: data-eng, freshness: {url: https://data.example/features.json, "
-        "time: loaded_at, max_age: 2h}}",
+        "#   - {name: <stage>, owner: <team>, freshness: {url: https://<host>/<path>.json, time: <field>, max_age: 2h,",
+        f"#       provenance: {_claim(seen, 'rationale: <why 2h>')}}}}}",
         f"runbooks: {{default: runbooks/{slug(seen.model)}.md}}",
+        "environments: {production: {levels: {house.description: advise}}}  # advise: it is said, and blocks nothing",
     ]
     return "\n".join(lines) + "\n"
 
 
+def _owner(seen: Seen) -> str:
+    """Return the owner's line. Where to reach a team is never guessed: nobody would notice that it is wrong."""
+    team = quoted(seen.owner) if seen.owner else "<team>"
+    contact = quoted(seen.contact) if seen.contact else '"<#channel>"'
+    line = f"owner: {{team: {team}, contact: {contact}}}"
+    if seen.owner and seen.contact:
+        return line
+    return f"{line}  # who answers for the whole path, and where to ask?"
+
+
 def _metrics(seen: Seen) -> list[str]:
-    measured = choose(seen.metrics)
-    if measured is None:
+    proposal = propose(seen.metrics)
+    if proposal is None:
+        claim = _claim(seen, "run: <run id>")
         return [
             "# metrics:  # what a version must reach",
-            "#   accuracy: {range: [0, 1], floor: 0.9, max_drop: 0.02}",
+            f"#   <metric>: {{range: [0, 1], floor: 0.9, max_drop: {show_number(MARGIN)}, provenance: {claim}}}",
         ]
-    claim = (
-        f"{{method: measured, set_by: {quoted(seen.user)}, set_on: {seen.today}, environment: production, "
-        f"run: {quoted(measured.run)}, review_by: {seen.today + REVIEW}}}"
-    )
-    floor = show_number(max(Decimal(0), measured.value - MARGIN))
+    measured = proposal.metric
+    claim = _claim(seen, f"run: {quoted(measured.run_id)}, review_by: {seen.today + REVIEW}", method="measured")
     return [
-        f"metrics:  # the version in service has {_inline(measured.name)} {show_number(measured.value)}",
+        f"metrics:  # version {seen.version} has {_inline(measured.name)} {show_number(measured.value)}",
         f"  {quoted(measured.name)}:",
         "    range: [0, 1]",
-        f"    floor: {{value: {floor}, provenance: {claim}}}",
-        f"    max_drop: {{value: {show_number(MARGIN)}, provenance: {claim}}}",
+        f"    floor: {show_number(proposal.floor)}",
+        f"    max_drop: {show_number(MARGIN)}  # against the version in service",
+        f"    provenance: {claim}",
     ]
 
 
-def choose(metrics: tuple[Measured, ...]) -> Measured | None:
-    """Return the metric to begin with: one whose name says that it is a share, and whose value is one."""
-    for word in _SHARES:
-        for measured in sorted(metrics, key=lambda m: (len(m.name), m.name)):
-            if word in measured.name.lower() and 0 <= measured.value <= 1:
-                return measured
-    return None
+def _claim(seen: Seen, source: str, method: str = "expert") -> str:
+    """Return the provenance of a limit; whoever it is that asks must be a person who can be asked why."""
+    by = quoted(seen.user) if seen.user else "<your name>"
+    return f"{{method: {method}, set_by: {by}, set_on: {seen.today}, environment: production, {source}}}"
+
+
+def propose(metrics: Iterable[Measurement]) -> Proposal | None:
+    """Return the first limit: on a metric whose name says that it is a share, and whose value can be one.
+
+    One whose data were logged, and were not the training data, comes first:
+    the others the standard policies do not accept.
+    """
+    shares = [(rank, m) for m in metrics if (rank := _rank(m)) is not None and MARGIN < m.value <= 1]
+    if not shares:
+        return None
+    _, metric = min(shares, key=lambda item: (not _on_logged_data(item[1]), item[0], len(item[1].name), item[1].name))
+    floor = metric.value - MARGIN
+    return Proposal(metric, min(floor, floor.quantize(_FLOOR_STEP, ROUND_FLOOR).normalize()))
+
+
+def _rank(metric: Measurement) -> int | None:
+    """Return how likely a metric is to be what everybody looks at, 0 first; None where it is no share."""
+    words = [word for word in re.split(r"[^a-z0-9]+", metric.name.lower()) if word]
+    if _NOT_SHARES.intersection(words):
+        return None
+    return next((rank for rank, share in enumerate(_SHARES) if share in words), None)
+
+
+def _on_logged_data(metric: Measurement) -> bool:
+    return metric.dataset is not None and metric.dataset.context != "training"
 
 
 def quoted(text: str) -> str:
-    """Return text as a YAML scalar that reads back as the same text."""
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text)
+    """Return text as a YAML scalar that every YAML reader reads back as the same text.
+
+    What cannot be seen is written as an escape, and every other character as it is.
+    """
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def slug(text: str) -> str:
-    """Return a name that is safe as a file's name and as a channel's."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "model"
+    """Return a name that is safe as a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:60].strip("-") or "model"
 
 
 def _inline(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)[:80]
+    """Return text for a comment or a heading: one line, nothing that is not seen, no markup."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return re.sub(r"[`<>\[\]&*#|\\]", "?", shown)[:80]
 
 
 _RUNBOOK = """\

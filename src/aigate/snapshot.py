@@ -225,6 +225,8 @@ class InputRead(Model):
     stage: Name
     version: Name | None = None
     built_at: Instant | None = None
+    as_of: Instant | None = None
+    """Up to when that version's data were complete, through all stages before it."""
 
 
 class FreshnessEvidence(Model):
@@ -296,6 +298,8 @@ class EndToEnd(Model):
     hidden: Duration | None = None
     """End-to-end age less the largest age of a single stage: the delay that no stage shows."""
     weakest: Name | None = None
+    assumed: tuple[Text, ...] = ()
+    """What was taken to be so though no stage recorded it: `features read the newest transactions`."""
     path: tuple[Name, ...] = ()
     worst_case: Duration | None = None
     """The largest sum of stage limits along a path; None where a stage on every path has none."""

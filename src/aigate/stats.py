@@ -307,8 +307,6 @@ def _compare(
 
 def _tango_lower(n: int, gained: int, lost: int, z: float) -> float:
     """The difference at which the score statistic is `z`; it falls as the difference grows."""
-    if lost == n:
-        return -1.0
     low, high = -1.0, (gained - lost) / n
     for _ in range(60):
         middle = (low + high) / 2

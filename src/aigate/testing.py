@@ -6,6 +6,7 @@
         stale = change(passing_snapshot(), "/stages/features/age", timedelta(hours=12))
         assert my_policy.run(stale).outcome == "fail"
 
+`load_policy(path, id)` loads one from its file, and
 `my_policy.run(snapshot, **parameters)` runs a policy exactly as the gate does,
 in this process. Snapshots are built through validation every time, so a test
 cannot make one that the gate could not have made.
@@ -15,11 +16,13 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from aigate.assemble import Asked, Collected, assemble
 from aigate.digest import digest
 from aigate.manifest import Manifest
+from aigate.policy import Policy
 from aigate.register import register
 from aigate.snapshot import (
     Alias,
@@ -74,6 +77,16 @@ def change(snapshot: Snapshot, pointer: str, value: object) -> Snapshot:
             raise KeyError(f"{pointer}: there is nothing inside {'/'.join(way[: depth + 1])}")
     place[_place(place, last, pointer)] = _plain(value)
     return Snapshot.model_validate(_tuples(data))
+
+
+def load_policy(path: Path, id: str) -> Policy:
+    """Return one policy of a file, by its id. Raises KeyError where the file has no such policy."""
+    names: dict[str, object] = {"__name__": path.stem}
+    exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), names)  # noqa: S102 - as the gate does
+    found = {value.id: value for value in names.values() if isinstance(value, Policy)}
+    if id not in found:
+        raise KeyError(f"{path.name} has no policy {id!r} (it has: {', '.join(found) or 'none'})")
+    return found[id]
 
 
 def _unescape(part: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from aigate import lag
 from aigate.manifest import AgeLimit
-from aigate.snapshot import EndToEnd, FreshnessEvidence, Stage, StaleInput
+from aigate.snapshot import EndToEnd, FreshnessEvidence, InputRead, Stage, StaleInput
 from aigate.values import Evident, gap, missing
 
 
@@ -25,7 +25,8 @@ def trace(stages: Sequence[Stage], objective: AgeLimit | None, now: datetime) ->
     """Follow what each stage read from the sources to the last stages."""
     if not stages:
         return Traced((), None)
-    readings = [_reading(stage) for stage in stages]
+    sources = {stage.name for stage in stages if not stage.reads}
+    readings = [_reading(stage, sources) for stage in stages]
     ages = lag.input_ages(readings, now=now)
     owners = {stage.name: stage.owner for stage in stages}
     joined = tuple(
@@ -35,7 +36,7 @@ def trace(stages: Sequence[Stage], objective: AgeLimit | None, now: datetime) ->
     return Traced(joined, _end_to_end(stages, readings, objective, now))
 
 
-def _reading(stage: Stage) -> lag.StageReading:
+def _reading(stage: Stage, sources: set[str]) -> lag.StageReading:
     evidence = stage.freshness
     if (lost := gap(evidence)) is not None:
         return lag.StageReading(stage.name, stage.reads, reason=f"{lost.missing} ({lost.source})")
@@ -53,8 +54,14 @@ def _reading(stage: Stage) -> lag.StageReading:
         built_at=_built(evidence),
         read_at=evidence.read_at,
         version=evidence.version,
-        inputs=tuple(lag.InputRead(i.stage, i.version, i.built_at) for i in evidence.inputs),
+        inputs=tuple(_input(read, sources) for read in evidence.inputs),
     )
+
+
+def _input(read: InputRead, sources: set[str]) -> lag.InputRead:
+    """Return a recorded input. What a source loaded is as old as its load: it reads no other stage."""
+    loaded = read.built_at if read.stage in sources else None
+    return lag.InputRead(read.stage, read.version, read.built_at, read.as_of or loaded)
 
 
 def _built(evidence: FreshnessEvidence) -> datetime | None:
@@ -117,5 +124,6 @@ def _end_to_end(
         hidden=worst.hidden_lag if unknown is None else None,
         weakest=worst.weakest,
         path=worst.path,
+        assumed=tuple(f"{reader} read the newest {upstream}" for reader, upstream in worst.assumed),
         worst_case=worst_case.total if worst_case.path and any(s.limit for s in stages) else None,
     )

@@ -91,6 +91,7 @@ _ISO = re.compile(
 )
 _LONGEST = timedelta(days=36_500)
 _NO_DURATION = "not a duration: write 90s, 15m, 2h, 7d or PT12H"
+_NO_NUMBER = "not a number: write it in digits, such as 0.92"
 _REMEMBERED = 4096
 """Texts whose value is kept: a replay of many records reads the same limits and times again and again."""
 _DIGITS = 400
@@ -121,6 +122,19 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("an instant outside of the years 1 to 9999") from e
 
 
+NUMBER_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_NUMBER.pattern}$"}]
+}
+"""JSON Schema of a number, for editors of manifests."""
+
+DURATION_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "pattern": f"^({_SHORT.pattern}|{_ISO.pattern})$",
+    "examples": ["15m", "2h", "7d", "PT12H"],
+}
+"""JSON Schema of a span of time."""
+
+
 def show_instant(value: datetime) -> str:
     """Write an instant as RFC 3339 in UTC, with as many decimals as it needs."""
     text = value.astimezone(UTC).isoformat()
@@ -138,7 +152,7 @@ def _day(value: object) -> date:
 @lru_cache(maxsize=_REMEMBERED)
 def _number_of(text: str) -> Decimal:
     if len(text) > _DIGITS or not _NUMBER.fullmatch(text):
-        raise ValueError("not a number: write it in digits, such as 0.92")
+        raise ValueError(_NO_NUMBER)
     return Decimal(text)
 
 
@@ -149,7 +163,7 @@ def parse_number(value: object) -> Decimal:
     plain form (`show_number`) could not be read again.
     """
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
-        raise ValueError(f"not a number: {type(value).__name__}")
+        raise ValueError(_NO_NUMBER)
     number = _number_of(value) if isinstance(value, str) else Decimal(value)
     if not number.is_finite():
         raise ValueError("not a finite number")
@@ -247,7 +261,7 @@ Number = Annotated[
     Decimal,
     BeforeValidator(parse_number),
     PlainSerializer(show_number, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_NUMBER.pattern}$"}]}),
+    WithJsonSchema(NUMBER_SCHEMA),
 ]
 """A finite decimal taken from text, so that 0.92 - 0.02 is 0.90."""
 
@@ -255,19 +269,14 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(_read_duration),
     PlainSerializer(_write_duration, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^({_SHORT.pattern}|{_ISO.pattern})$",
-            "examples": ["15m", "2h", "7d", "PT12H"],
-        }
-    ),
+    WithJsonSchema(DURATION_SCHEMA),
 ]
 """A span of time: `2h`, `7d`, `PT12H`."""
 
+NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 Name = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"),
+    StringConstraints(min_length=1, max_length=200, pattern=NAME_PATTERN),
 ]
 """A short name on one line."""
 
@@ -277,5 +286,6 @@ Text = Annotated[str, StringConstraints(max_length=20_000)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """A content digest: `sha256:` and 64 hexadecimal digits."""
 
-VersionNumber = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,9}$")]
+VERSION_PATTERN = r"^[1-9][0-9]{0,9}$"
+VersionNumber = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 """A model version as MLflow numbers them. MLflow itself also takes "01" and " 1"; aigate does not."""

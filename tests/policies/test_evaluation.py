@@ -195,6 +195,9 @@ class TestRegression:
         changes = points("0.94", "0.94", "0.02") | {f"{side}/{place}": value}
         expect("evaluation.regression", changes, "unknown", words)
 
+    def test_a_champions_value_that_was_written_later_is_unknown(self) -> None:
+        expect("evaluation.regression", {f"{CHAMPION}/after_finish": True}, "unknown", "the champion's value")
+
     def test_another_judge_is_another_scale(self) -> None:
         rule = "/metrics/correctness~1mean/rule"
         changes: dict[str, object] = {f"{rule}/max_drop": Limit(value=Decimal("0.05"))}
@@ -588,6 +591,24 @@ class TestFinished:
     ) -> None:
         expect("evaluation.finished", {}, "pass")
         expect("evaluation.finished", changes, "fail", words, keys=(key,))
+
+    def test_a_value_dated_after_the_end_was_written_after_it(self) -> None:
+        expect(
+            "evaluation.finished",
+            {f"{ACCURACY}/recorded_at": NOW},
+            "fail",
+            "after its run",
+            keys=("accuracy",),
+        )
+
+    def test_a_run_that_ends_in_the_future_is_unknown(self) -> None:
+        later = {"/challenger/run/ended_at": NOW + timedelta(hours=1)}
+        expect("evaluation.finished", later, "unknown", "in the future")
+        expect("evaluation.finished", {"/challenger/run/ended_at": None}, "pass")
+
+    def test_a_run_of_its_own_may_measure_later(self) -> None:
+        changes: dict[str, object] = {f"{ACCURACY}/recorded_at": NOW, f"{ACCURACY}/run_id": "evaluation"}
+        expect("evaluation.finished", changes, "pass")
 
     def test_without_a_run_only_the_times_can_be_told(self) -> None:
         expect("evaluation.finished", {"/challenger/run": None}, "skip", "without a run")

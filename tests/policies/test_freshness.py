@@ -164,7 +164,8 @@ def test_a_lower_bound_beyond_the_objective_is_a_failure_and_below_it_unknown() 
 
 def test_without_an_objective_or_stages_there_is_nothing_to_keep() -> None:
     expect("freshness.end_to_end", {"/end_to_end/limit": None}, "skip", "objectives.end_to_end_age")
-    expect("freshness.end_to_end", {"/end_to_end": None}, "skip")
+    expect("freshness.end_to_end", {"/end_to_end": None, "/stages": ()}, "skip", "freshness.promised")
+    expect("freshness.end_to_end", {"/end_to_end": None}, "unknown", "not followed")
 
 
 def _stale(behind: timedelta) -> StaleInput:
@@ -186,14 +187,16 @@ def test_a_cache_is_stale_beyond_its_allowance(behind: timedelta, outcome: str) 
     expect("freshness.cache", {"/stages/embeddings/stale_inputs": (_stale(behind),)}, outcome)  # type: ignore[arg-type]  # from the table
 
 
-def test_without_an_allowance_any_replaced_input_is_stale() -> None:
-    changes: dict[str, object] = {
-        "/stages/embeddings/stale_inputs": (_stale(HOUR),),
-        "/stages/embeddings/allowance": None,
-    }
-    found = expect("freshness.cache", changes, "fail", "declares no allowance", keys=("embeddings/features",))
-    assert "stale for 1h, allowed 0s" in found.findings[0].message
-    expect("freshness.cache", changes, "pass", allowance="1h")
+def test_without_an_allowance_a_stage_may_be_behind_for_as_long_as_it_promised() -> None:
+    stage = passing().stage("embeddings")
+    assert stage is not None
+    assert stage.limit is not None
+    changes: dict[str, object] = {"/stages/embeddings/allowance": None}
+    within = {**changes, "/stages/embeddings/stale_inputs": (_stale(stage.limit),)}
+    expect("freshness.cache", within, "pass")
+    beyond = {**changes, "/stages/embeddings/stale_inputs": (_stale(stage.limit + SECOND),)}
+    found = expect("freshness.cache", beyond, "fail", "declares no allowance", keys=("embeddings/features",))
+    assert "stale for at least" in found.findings[0].message
 
 
 def test_the_instant_of_the_replacement_wins_and_one_of_the_future_is_unknown() -> None:

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from aigate.testing import change, missing, passing_snapshot
+from aigate.snapshot import Alias
+from aigate.testing import NOW, change, missing, passing_snapshot
 from standard_pack import ask, expect
 
 OTHER = f"sha256:{'f' * 64}"
@@ -104,7 +105,38 @@ def test_the_champion_that_is_asked_about_may_hold_its_alias() -> None:
 
 
 def test_nothing_in_service_is_no_hindrance() -> None:
-    expect("pipeline.status", {"/champion": None}, "pass")
+    expect("pipeline.status", {"/champion": None, "/model/aliases": ()}, "pass")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"/champion": None}, "on v1, and no version was read", id="taken-away-meanwhile"),
+        pytest.param({"/model/aliases": ()}, "on no version, and v1 was read", id="given-meanwhile"),
+        pytest.param(
+            {"/model/aliases/champion/version": "7"}, "on v7, and v1 was read", id="moved-meanwhile"
+        ),
+        pytest.param({"/champion/subject/name": "other"}, "one of other", id="champion-of-another-model"),
+        pytest.param({"/challenger/run/run_id": "beef"}, "run beef was read", id="another-run"),
+        pytest.param(
+            {"/challenger/subject/created_at": NOW + timedelta(minutes=2)},
+            "in the future",
+            id="of-the-future",
+        ),
+        pytest.param({"/challenger/run": missing("time-out")}, "time-out", id="run-not-read"),
+    ],
+)
+def test_a_registry_that_contradicts_itself_is_unknown(changes: dict[str, object], words: str) -> None:
+    expect("pipeline.status", changes, "unknown", words)
+
+
+def test_an_alias_that_looks_alike_fails() -> None:
+    aliases = (Alias(name="Champion", version="2"), Alias(name="champion", version="1"))
+    expect("pipeline.status", {"/model/aliases": aliases}, "fail", "@Champion (v2)", keys=("alias/Champion",))
+
+
+def test_a_version_without_a_run_is_no_contradiction() -> None:
+    expect("pipeline.status", {"/challenger/run": None, "/challenger/subject/run_id": None}, "pass")
 
 
 def test_promises_that_cannot_keep_the_objective_fail() -> None:
@@ -114,6 +146,11 @@ def test_promises_that_cannot_keep_the_objective_fail() -> None:
     expect("pipeline.attainable", changes, "fail", "add up to", "set by d.silva", keys=("end_to_end_age",))
 
 
-@pytest.mark.parametrize("place", ["/end_to_end", "/end_to_end/limit", "/end_to_end/worst_case"])
+@pytest.mark.parametrize("place", ["/end_to_end/limit", "/end_to_end/worst_case"])
 def test_promises_without_an_objective_or_a_sum_are_a_skip(place: str) -> None:
     expect("pipeline.attainable", {place: None}, "skip")
+    expect("pipeline.attainable", {"/end_to_end": None, "/stages": ()}, "skip")
+
+
+def test_stages_that_nobody_followed_are_unknown() -> None:
+    expect("pipeline.attainable", {"/end_to_end": None}, "unknown", "not followed")

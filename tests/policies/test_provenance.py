@@ -92,7 +92,11 @@ def test_the_kinds_that_need_an_origin_can_be_narrowed() -> None:
     lost = at(AGE, "provenance", None)
     expect("provenance.recorded", lost, "pass", kinds=("limit", "serving"))
     expect("provenance.recorded", lost, "skip", kinds=("none",))
-    expect("provenance.recorded", {"/thresholds": ()}, "skip")
+    expect("provenance.recorded", {"/thresholds": (), "/metrics": ()}, "skip")
+
+
+def test_limits_without_a_list_of_them_are_unknown() -> None:
+    expect("provenance.recorded", {"/thresholds": ()}, "unknown", "no list")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +186,8 @@ def test_a_manifest_outside_of_version_control_is_a_skip() -> None:
         pytest.param({"run": None}, "fail", "there is no such run", id="no-such-run"),
         pytest.param({"run/deleted": True}, "fail", "deleted", id="deleted"),
         pytest.param({"run/status": "FAILED"}, "fail", "FAILED", id="failed"),
+        pytest.param({"run/status": "RUNNING"}, "fail", "RUNNING", id="not-over"),
+        pytest.param({"run/run_id": "beef"}, "unknown", "run beef was read", id="another-run"),
         pytest.param({"run": missing("time-out")}, "unknown", "time-out", id="not-asked"),
         pytest.param({"run/params": (Tag(key="retrieval_confidence", value="0.60"),)}, "fail", "0.60", id="another-value"),
         pytest.param({"run/params": (Tag(key="retrieval_confidence", value="0.720"),)}, "pass", "", id="the-same-number"),

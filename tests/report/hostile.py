@@ -86,10 +86,10 @@ def everywhere(text: str) -> Decision:
         judgement(
             "a.fail", "fail", finding, finding.model_copy(update={"waived": text or "x"}), file=text, **info
         ),
-        judgement("a.unknown", "unknown", reason=text, file=text, **info),
-        judgement("a.error", "error", reason=text, file=text, **info),
+        judgement("a.unknown", "unknown", reason=text.strip() or "x", file=text, **info),
+        judgement("a.error", "error", reason=text.strip() or "x", file=text, **info),
         judgement("a.advice", "fail", finding, level="advise", file=text, **info),
-        judgement("a.skip", "skip", reason=text, file=text, **info),
+        judgement("a.skip", "skip", reason=text.strip() or "x", file=text, **info),
         judgement(n, "fail", finding, file=text, **info),
         judgement(f"p.{n}"[:200], reason=text, file=text, **info),
         evidence=(silent, source(f"2{n}"[:200], text)),

@@ -125,6 +125,40 @@ def test_partly_waived_counts_as_failed_and_shows_both() -> None:
     assert _outline(made).coverage == ("1 of 1 failed", "1/1 assessed", "1 waived")
 
 
+def test_what_must_not_be_waived_is_a_failure_though_a_waiver_was_written() -> None:
+    waived = LATE.model_copy(update={"waived": "by s.kai until tomorrow"})
+    made = decision(judgement("freshness.stage", "fail", waived, level="require"))
+    assert made.verdict == "deny"
+    assert [row.status for row in _outline(made).rows] == ["fail"]
+    assert _outline(made).coverage == ("1 of 1 failed", "1/1 assessed")
+    assert _words(made)[0] == LATE.fix
+
+
+def test_what_a_broken_policy_found_before_it_broke_is_shown() -> None:
+    made = decision(judgement("a.b", "error", LATE, reason="it raised KeyError"))
+    assert [(row.status, row.said) for row in _outline(made).rows] == [
+        ("error", "it raised KeyError"),
+        ("error", LATE.message),
+    ]
+
+
+def test_a_denial_says_so_where_the_versions_are_not_known() -> None:
+    made = decision(judgement("a.b", "fail", LATE), champion=missing("no answer", "mlflow"))
+    assert made.verdict == "deny"
+    assert _outline(made).why == made.reason
+    assert _outline(made).setting[-1] == "@champion now: unknown"
+
+
+def test_times_are_shown_to_the_second() -> None:
+    made = CASES["keep"].decision
+    odd = made.model_copy(update={"now": made.now.replace(microsecond=307_353)})
+    assert _outline(odd).setting == ("production", "2026-11-21T21:18:00Z")
+
+
+def test_nothing_in_service_is_said() -> None:
+    assert _outline(decision(*passes(), champion=None)).setting[-1] == "@champion now: nothing"
+
+
 def test_each_fix_once_the_first_of_each_policy_first_and_the_rest_counted() -> None:
     many = [Finding(message="x", fix=f"mend {n}") for n in range(9)]
     made = decision(
@@ -197,7 +231,6 @@ def test_what_a_pass_or_a_failure_leaves_open_is_said() -> None:
         judgement("a.pass", reason="point estimates"),
         judgement("b.fail", "fail", LATE, reason="one stage has no promise"),
         judgement("c.unknown", "unknown", reason="no answer"),
-        judgement("d.fail", "fail", reason="it is shown as the finding already"),
     )
     assert _outline(made).notes == ("a.pass: point estimates", "b.fail: one stage has no promise")
 

@@ -10,24 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from aigate.assemble import Asked, Collected
+from aigate.collect.access import Access, access, secrets_of
 from aigate.collect.concurrent import gather
 from aigate.collect.deadline import Deadline
 from aigate.collect.fetch import Fetcher
 from aigate.collect.freshness import World
 from aigate.collect.git_history import edited_on, value_at
 from aigate.collect.manifest_file import LoadedManifest
-from aigate.collect.mlflow import Address, address, open_registry
-from aigate.collect.network import NetworkRule, parse_networks
 from aigate.collect.redact import Redactor
 from aigate.collect.registry import ModelEvidence, collect_model
-from aigate.collect.stages import NETWORK_VARIABLE, Keys, addresses, keys_of, settle, tasks, why
+from aigate.collect.stages import Keys, addresses, keys_of, settle, tasks, why
 from aigate.manifest import Manifest
 from aigate.register import register
 from aigate.values import Evident, missing
 
 _MLFLOW, _GIT, _STAGE = "mlflow", "git", "freshness:"
-MOST_CREDENTIALS = 64 * 1024
-"""Bytes read of MLflow's credentials file."""
 
 
 def collect(
@@ -50,40 +47,32 @@ def collect(
     """
     manifest = loaded.manifest
     deadline = Deadline(seconds)
-    place = address(environ, uri=tracking_uri, credentials_file=credentials_file(home))
-    rule = NetworkRule.build(
-        addresses(manifest),
-        tracking_uri=place.tracking_uri,
-        operator=parse_networks(environ.get(NETWORK_VARIABLE)),
-        trusted=trusted,
-    )
-    keys = keys_of(manifest, environ)
-    with Fetcher(deadline=deadline, rule=rule, credentials=keys.credentials) as fetcher:
+    way = access(environ, home, uri=tracking_uri, urls=addresses(manifest), trusted=trusted)
+    keys = keys_of(manifest, environ, trusted=trusted)
+    with Fetcher(deadline=deadline, rule=way.rule, credentials=keys.credentials) as fetcher:
         world = World(fetcher=fetcher, folder=loaded.folder, now=asked.now, trusted=trusted)
         done = gather(
             {
-                _MLFLOW: lambda: _model(place, deadline, rule, manifest, asked, version, candidate),
+                _MLFLOW: lambda: _model(way, deadline, manifest, asked, version, candidate),
                 _GIT: lambda: _edited(loaded, asked.now, deadline),
                 **{f"{_STAGE}{name}": task for name, task in tasks(manifest, world, keys).items()},
             },
             deadline,
         )
-    redactor = Redactor(secret for c in (*keys.credentials, *place.credentials) for secret in c.secrets)
-    return _join(loaded, asked, done, keys, place.shown), redactor
+    redactor = Redactor([*keys.secrets, *secrets_of(way.place, environ)])
+    return _join(loaded, asked, done, keys, way.place.shown), redactor
 
 
 def _model(
-    place: Address,
+    way: Access,
     deadline: Deadline,
-    rule: NetworkRule,
     manifest: Manifest,
     asked: Asked,
     version: str | None,
     candidate: str,
 ) -> ModelEvidence:
-    reader = open_registry(place, deadline=deadline, rule=rule)
     return collect_model(
-        reader,
+        way.registry(deadline),
         manifest,
         question=asked.question,
         champion_alias=asked.alias,
@@ -112,22 +101,18 @@ def _edited(loaded: LoadedManifest, now: datetime, deadline: Deadline) -> dict[s
     return edited_on(loaded.path, values, now, deadline) if values else {}
 
 
-def credentials_file(home: Path) -> str:
-    """Return the content of MLflow's own credentials file, where there is one."""
-    try:
-        with (home / ".mlflow" / "credentials").open(encoding="utf-8") as file:
-            return file.read(MOST_CREDENTIALS)
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def _join(
     loaded: LoadedManifest, asked: Asked, done: Mapping[str, Any], keys: Keys, registry: str
 ) -> Collected:
     """Put what every task brought, or why it brought nothing, into one whole."""
     model = done[_MLFLOW]
-    if not isinstance(model, ModelEvidence):
-        model = ModelEvidence.nothing(why(model), registry, asked.question, asked.now)
+    runs: Mapping[str, Any]
+    if isinstance(model, ModelEvidence):
+        runs = model.runs
+    else:
+        reason = why(model)
+        model = ModelEvidence.nothing(reason, registry, asked.question, asked.now)
+        runs = dict.fromkeys(_named_runs(loaded.manifest), missing(reason, registry))
     answers = {name.removeprefix(_STAGE): got for name, got in done.items() if name.startswith(_STAGE)}
     stages = settle(loaded.manifest, answers, keys, asked.now)
     edited = done[_GIT]
@@ -136,9 +121,9 @@ def _join(
         challenger=model.challenger,
         champion=model.champion,
         comparisons=model.comparisons,
-        runs=model.runs,
+        runs=runs,
         freshness={name: reading.freshness for name, reading in stages.items()},
-        runbooks={path: _exists(loaded.folder, path) for path in loaded.manifest.runbooks.values()},
+        runbooks={path: runbook_exists(loaded.folder, path) for path in loaded.manifest.runbooks.values()},
         edited={item.name: missing(why(edited), "git") for item in register(loaded.manifest)}
         if isinstance(edited, BaseException)
         else edited,
@@ -146,7 +131,7 @@ def _join(
     )
 
 
-def _exists(folder: Path, path: str) -> Evident[bool]:
+def runbook_exists(folder: Path, path: str) -> Evident[bool]:
     """Say whether a runbook is there: a file in the manifest's tree, or an address, which is not opened."""
     if path.startswith(("http://", "https://")):
         return True

@@ -10,6 +10,7 @@ long to import.
 """
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -301,7 +302,9 @@ class Fetcher:
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                context = tls_context(credential) if origin.scheme == "https" else _no_tls()
+                # Plain http never shakes hands: a bare context spares loading the public authorities.
+                bare = origin.scheme == "http"
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if bare else tls_context(credential)
                 rule = self._rule.after_redirect() if redirected else self._rule
                 pool = httpcore.ConnectionPool(
                     ssl_context=context,

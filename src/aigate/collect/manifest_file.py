@@ -4,6 +4,7 @@ import difflib
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -11,12 +12,19 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from aigate.collect.strict import StrictError
-from aigate.collect.strict_yaml import MAX_YAML_BYTES, YamlDocument, load_yaml
+from aigate.collect.strict import StrictError, quote
+from aigate.collect.strict_yaml import MAX_YAML_BYTES, Place, YamlDocument, load_yaml
 from aigate.digest import digest_bytes
 from aigate.errors import ConfigError
-from aigate.manifest import FRESHNESS, Manifest, spread_provenance
-from aigate.values import Digest, Model
+from aigate.manifest import (
+    ADAPTERS,
+    FRESHNESS,
+    ID_PATTERN,
+    URL_PATTERN,
+    Manifest,
+    spread_provenance,
+)
+from aigate.values import NAME_PATTERN, VERSION_PATTERN, Digest, Model
 
 NAME = "aigate.yaml"
 MOST_SHOWN = 8
@@ -82,7 +90,7 @@ def frozen(data: object) -> object:
 
 
 def _explain(errors: list[ErrorDetails], document: YamlDocument) -> ConfigError:
-    lines = sorted({_line(error, document) for error in errors})
+    lines = sorted({_line(error, document) for error in errors if not _repeated(error, document)})
     places = [
         f"{document.source}:{line}:{column}: {message}" for (line, column), message in lines[:MOST_SHOWN]
     ]
@@ -97,23 +105,76 @@ def _explain(errors: list[ErrorDetails], document: YamlDocument) -> ConfigError:
     )
 
 
-def _line(error: ErrorDetails, document: YamlDocument) -> tuple[tuple[int, int], str]:
+def _repeated(error: ErrorDetails, document: YamlDocument) -> bool:
+    """Whether it lies in a provenance that was spread over limits; it is named where it is written, too."""
+    loc = without_members(error["loc"])
+    return "provenance" in loc and loc[: loc.index("provenance") + 1] not in document.positions
+
+
+def _line(error: ErrorDetails, document: YamlDocument) -> tuple[Place, str]:
+    """Return the place of an error and its words, for a person."""
     loc = without_members(error["loc"])
     path = ".".join(str(step) for step in _written(loc, document))
+    at = f"{path}: " if path else ""
+    place = document.place(loc, key=loc[-1:] == ("[key]",))
     match error["type"]:
         case "extra_forbidden":
-            known = known_keys(error["loc"])
-            return document.place(loc, key=True), unknown_key(str(loc[-1]), known, "key")
+            return document.place(loc, key=True), _extra(error["loc"], str(loc[-1]))
+        case "missing" if isinstance(loc[-1], int):
+            return document.place(loc[:-1]), f"{at}it has too few values"
         case "missing":
             where = f" in {path}" if path else ""
             return document.place(loc[:-1]), f"the key {loc[-1]!r} is required{where}"
+        case "misplaced":
+            return document.place(error["ctx"]["keys"]), error["msg"]
         case "model_type" | "model_attributes_type" | "dict_type":
-            return document.place(loc), f"{path or 'the manifest'} must be a mapping of keys to values"
+            return place, f"{path or 'the manifest'} must be a mapping of keys to values"
+        case _ if loc[2:3] == ("params",) and len(loc) > 5 and loc[-1] != "[key]":
+            # Every kind that it could have been says that it is not of this kind.
+            return place, f"{at}must be text, a number, true or false, or a list of texts"
         case _:
-            words = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            given = error["input"]
-            said = f" (it says {given!r})" if isinstance(given, str | int | bool) else ""
-            return document.place(loc), f"{path + ': ' if path else ''}{words}{said}"
+            return place, f"{at}{_words(error)}{_said(error['input'])}"
+
+
+def _extra(loc: tuple[str | int, ...], key: str) -> str:
+    if "freshness" in loc and key in ADAPTERS:
+        return f"{key!r} is a second source: a stage has one of {', '.join(ADAPTERS)}"
+    return unknown_key(key, known_keys(loc), "key")
+
+
+def _words(error: ErrorDetails) -> str:
+    """Say what is wrong with a value; pydantic's words speak to programmers."""
+    if error["type"] == "string_pattern_mismatch":
+        return _PATTERNS.get(error["ctx"]["pattern"], error["msg"])
+    if error["type"] == "string_type" and isinstance(error["input"], bool | int | Decimal):
+        return "must be text: put it in quotes"
+    words = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return _WORDS.get(error["type"], words).replace("should be ", "must be ", 1)
+
+
+_WORDS = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "tuple_type": "must be a list: [...]",
+    "union_tag_not_found": f"needs the source of the time: one of {', '.join(ADAPTERS)}",
+}
+_PATTERNS = {
+    NAME_PATTERN: "must be text on one line",
+    URL_PATTERN: "must be an address that begins with http:// or https://, without user or password",
+    ID_PATTERN: "must be a policy's id, such as freshness.stage",
+    VERSION_PATTERN: "must be a version's number, such as '7'",
+}
+
+
+def _said(given: object) -> str:
+    """Repeat what is written, unless it could be an address with a password in it."""
+    if isinstance(given, bool):
+        return f" (it says {str(given).lower()})"
+    if not isinstance(given, str | int | Decimal) or "://" in str(given):
+        return ""
+    return f" (it says {quote(given)})" if isinstance(given, str) else f" (it says {given})"
 
 
 def _written(loc: Iterable[str | int], document: YamlDocument) -> tuple[str | int, ...]:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from aigate.digest import digest_bytes
 from aigate.errors import ConfigError, PolicyCodeError
+from aigate.manifest import ID_PATTERN
 from aigate.policy import PolicyFile
 
 MAX_BYTES = 1_000_000
 """Longest policy file, in bytes."""
 
-_ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")  # as the manifest writes it
+_ID = re.compile(ID_PATTERN)
 _LONGEST_ID = 100
 
 
@@ -84,8 +85,8 @@ def declared(source: bytes, shown: str) -> tuple[str, ...]:
         tree = ast.parse(source, filename=shown)
     except SyntaxError as e:
         raise PolicyCodeError(f"{shown}:{e.lineno or 1}: not Python: {e.msg}") from e
-    except (ValueError, RecursionError, MemoryError) as e:  # a null byte; expressions nested without end
-        raise PolicyCodeError(f"{shown}:1: not Python: {e or type(e).__name__}") from e
+    except (ValueError, RecursionError, MemoryError) as e:  # a null byte; nesting without end
+        raise PolicyCodeError(f"{shown}:1: not Python: {str(e) or type(e).__name__}") from e
     ids = tuple(
         _literal_id(decorator, shown)
         for node in ast.walk(tree)

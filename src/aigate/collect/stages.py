@@ -1,41 +1,53 @@
 """Every stage's freshness source, asked with its own credential and no other."""
 
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from aigate.collect.access import network_rule
 from aigate.collect.concurrent import gather
 from aigate.collect.credential import Credential
 from aigate.collect.deadline import Deadline
 from aigate.collect.fetch import Fetcher
 from aigate.collect.freshness import Reading, World, read_freshness
 from aigate.collect.manifest_file import LoadedManifest
-from aigate.collect.network import NetworkRule, parse_networks
 from aigate.errors import AigateError, ConfigError, UsageError
 from aigate.manifest import Auth, Freshness, Manifest
 from aigate.snapshot import Source
 from aigate.values import missing
 
-NETWORK_VARIABLE = "AIGATE_NETWORK"
-
 
 @dataclass(frozen=True)
 class Keys:
-    """The credentials for freshness sources, and the stages whose variable is not set, with why."""
+    """The credentials for freshness sources, and the stages that get none, with why."""
 
     credentials: tuple[Credential, ...]
     unset: Mapping[str, str]
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that no output may show."""
+        return tuple(secret for credential in self.credentials for secret in credential.secrets)
 
-def keys_of(manifest: Manifest, environ: Mapping[str, str]) -> Keys:
-    """Read the credentials that the manifest names by variable; raises UsageError for what cannot be used."""
+
+def keys_of(manifest: Manifest, environ: Mapping[str, str], *, trusted: bool = True) -> Keys:
+    """Read the credentials that the manifest names by variable; raises UsageError for what cannot be used.
+
+    One that is not trusted gets none: it could name any variable and any
+    address, and have the one sent to the other.
+    """
     credentials: dict[str, Credential] = {}
     unset: dict[str, str] = {}
     for stage in manifest.stages:
         if stage.freshness is None or stage.freshness.auth is None:
             continue
         variable = _variable(stage.freshness.auth)
+        if not trusted:
+            unset[stage.name] = f"a manifest that is not trusted is not given the variable {variable}"
+            continue
         secret = environ.get(variable, "")
         if not secret:
             unset[stage.name] = f"the variable {variable}, which holds its credential, is not set"
@@ -128,16 +140,50 @@ def why(failure: object) -> str:
     return "nobody asked"
 
 
-def read_all(
-    loaded: LoadedManifest, now: datetime, environ: Mapping[str, str], seconds: float
-) -> dict[str, Reading]:
-    """Ask every freshness source of a trusted manifest, and nothing else."""
-    deadline = Deadline(seconds)
+def read_each(
+    loaded: LoadedManifest, now: datetime, environ: Mapping[str, str], deadline: Deadline
+) -> Iterator[tuple[str, Reading]]:
+    """Ask every freshness source of a trusted manifest at once; yield each answer as it comes.
+
+    Raises UsageError and ConfigError for settings that cannot work.
+    """
     keys = keys_of(loaded.manifest, environ)
-    rule = NetworkRule.build(
-        addresses(loaded.manifest), operator=parse_networks(environ.get(NETWORK_VARIABLE)), trusted=True
-    )
+    rule = network_rule(addresses(loaded.manifest), environ)
+    ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+    found: dict[str, object] = {}
     with Fetcher(deadline=deadline, rule=rule, credentials=keys.credentials) as fetcher:
-        world = World(fetcher=fetcher, folder=loaded.folder, now=now)
-        done = gather(tasks(loaded.manifest, world, keys), deadline)
-    return settle(loaded.manifest, done, keys, now)
+        asked = tasks(loaded.manifest, World(fetcher=fetcher, folder=loaded.folder, now=now), keys)
+
+        def collect() -> None:
+            done = gather({name: _announced(name, task, found, ready) for name, task in asked.items()}, deadline)
+            for name, outcome in done.items():  # those that did not end in time have announced nothing
+                if name not in found:
+                    found[name] = outcome
+                    ready.put(name)
+
+        threading.Thread(target=collect, name="aigate-stages", daemon=True).start()
+        for stage in loaded.manifest.stages:
+            if stage.name in keys.unset:
+                yield stage.name, _settled(stage.name, None, keys, now)
+        waiting = set(asked)
+        while waiting:
+            name = ready.get()
+            if name in waiting:  # one that ends after its time is announced a second time
+                waiting.remove(name)
+                yield name, _settled(name, found[name], keys, now)
+
+
+def _announced(
+    name: str, task: Callable[[], Reading], found: dict[str, object], ready: "queue.SimpleQueue[str]"
+) -> Callable[[], None]:
+    """Return a task that puts its outcome where it is waited for as soon as there is one."""
+
+    def run() -> None:
+        try:
+            outcome: object = task()
+        except BaseException as e:  # noqa: BLE001 - its end is its result, whatever it is
+            outcome = e
+        found[name] = outcome
+        ready.put(name)
+
+    return run

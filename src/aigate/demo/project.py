@@ -83,6 +83,7 @@ model: {{name: {NAME}, champion: champion, challenger: challenger}}
 metrics:
   accuracy:
     range: [0, 1]
+    kind: proportion
     floor:
       value: {FLOOR}
       provenance: {{method: measured, set_by: {TEAM}, set_on: {set_on}, environment: production, run: {baseline}, review_by: {due}}}

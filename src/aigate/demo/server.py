@@ -23,21 +23,24 @@ _FOREIGN = ("MLFLOW_", "_MLFLOW_", "DATABRICKS_", "AIGATE_")
 _SETTINGS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "NO_PROXY": LOOPBACK,
     "no_proxy": LOOPBACK,
     "PYTHONUTF8": "1",
 }
 
 
-def environment(environ: Mapping[str, str], tracking_uri: str = "") -> dict[str, str]:
-    """Return an environment for child processes that knows no MLflow but ours.
+def environment(environ: Mapping[str, str], folder: Path, tracking_uri: str = "") -> dict[str, str]:
+    """Return an environment for child processes that knows no MLflow but ours, and no folder but this one.
 
     Nobody's settings and no token of another server come along: what the
-    demonstration writes, it must write to what it started.
+    demonstration writes, it must write to what it started. MLflow leaves
+    downloaded models behind in the temporary folder, so that is inside, too.
     """
+    (folder / "tmp").mkdir(exist_ok=True)
     kept = {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
     address = {"MLFLOW_TRACKING_URI": tracking_uri} if tracking_uri else {}
-    return kept | _SETTINGS | address
+    return kept | _SETTINGS | address | {"TMPDIR": str(folder / "tmp")}
 
 
 def free_port() -> int:
@@ -55,7 +58,7 @@ class MlflowServer:
         self.url = f"http://{LOOPBACK}:{free_port()}"
         self.log = folder / "server.log"
         self._folder = folder
-        self._environ = environment(environ)
+        self._environ = environment(environ, folder)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -63,7 +66,7 @@ class MlflowServer:
         with self.log.open("wb") as log:
             # A session of its own, so that whatever it starts in turn can be ended with it.
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter; the words are a folder and a port
-                serve_command(self._folder, self.url),
+                self._command(),
                 cwd=self._folder,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
@@ -95,6 +98,11 @@ class MlflowServer:
         )
         raise AigateError(f"the MLflow server {state}; it last said: {said[-1] if said else 'nothing'}")
 
+    def _command(self) -> list[str]:
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        where = ("--host", host, "--port", port, "--workers", "1")
+        return [sys.executable, "-m", "mlflow", "server", *where, *store_options(self._folder)]
+
     def _version(self) -> str | None:
         host, _, port = self.url.removeprefix("http://").partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=5)
@@ -105,11 +113,9 @@ class MlflowServer:
         return None
 
 
-def serve_command(folder: Path, url: str) -> list[str]:
-    """Return the command that serves the MLflow data in a folder at an address."""
-    host, _, port = url.removeprefix("http://").partition(":")
+def store_options(folder: Path) -> list[str]:
+    """Return where an MLflow server of the demonstration keeps its data, as options of `mlflow server`."""
     return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", port, "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
         *("--artifacts-destination", str(folder / "artifacts")),
     ]

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 from types import FrameType
 from typing import Any
 
 from aigate.demo import pipeline, project
 from aigate.demo.endpoints import Endpoints, get
 from aigate.demo.models import NAME
-from aigate.demo.server import MlflowServer, environment, serve_command
+from aigate.demo.server import MlflowServer, environment, store_options
 from aigate.demo.worker import Worker
 from aigate.errors import AigateError, UsageError
 from aigate.values import show_duration
+
+REFUSED, ALLOWED = "1-refused", "2-allowed"
+"""The folders of the two decisions' records."""
 
 NEEDED = ("mlflow", "sklearn")
 FOUND_OUT = (
@@ -103,11 +107,13 @@ def run(
     if lacking:
         raise UsageError(
             f"the demonstration needs {' and '.join(lacking)}, not installed here",
-            fix="install the extra: aigate-mlops[mlflow]",
+            fix="install aigate-mlops[mlflow], which has both",
         )
     teller = Teller(say, time.monotonic())
     say("aigate demo: a real failure on a real MLflow server. All of it runs on this machine.\n")
     folder = Path(tempfile.mkdtemp(prefix="aigate-demo-"))
+    if keep:
+        teller.did(f"everything will be left in {folder}")
     try:
         with _ended_by_signals():
             differs = _tell(folder, environ, clock, teller)
@@ -142,9 +148,9 @@ def _tell(
         _everybody_is_green(world, began)
         _what_nobody_sees(world, began, threshold)
         teller.act("One gate looks at the whole path.")
-        refused = _ask(world, "1-refused")
+        refused = _ask(world, REFUSED)
         repaired = _repair(world, began)
-        allowed = _ask(world, "2-allowed")
+        allowed = _ask(world, ALLOWED)
         return _differences(began, repaired, refused, allowed)
 
 
@@ -171,15 +177,14 @@ def _what_nobody_sees(world: World, began: dict[str, Any], threshold: project.Or
     age = show_duration(now - datetime.fromisoformat(built["built_at"]))
     line("cache", f"built {age} ago from {built['inputs'][pipeline.FEATURES]};")
     line("", f"upstream has replaced it: the features are at {features['version']}")
-    line("threshold", f"retrieval_confidence {threshold.value:.2f} was fitted in {threshold.environment} on")
     line(
-        "",
-        f"{threshold.set_on}, never since; in production it lets {began['wrong_share']:.0%} wrong vectors through",
+        "threshold",
+        f"retrieval_confidence {threshold.value:.2f}: fitted in dev on {threshold.set_on}, not since;",
     )
-    line(
-        "accuracy",
-        f"v1 {began['v1']['accuracy']:.2f} → v2 {began['v2']['accuracy']:.2f} on the same 1,000 customers:",
-    )
+    wrong = round(began["wrong_share"] * 100)
+    line("", f"in production {wrong} of 100 vectors that it lets through are somebody else's")
+    v1, v2 = (began[name]["accuracy"] for name in ("v1", "v2"))
+    line("accuracy", f"v1 {v1:.2f} → v2 {v2:.2f}, on the same 1,000 customers;")
     line("", "v2 was trained on vectors from that cache, 12 hours old")
 
 
@@ -204,22 +209,19 @@ def _repair(world: World, began: dict[str, Any]) -> dict[str, Any]:
 
 def _farewell(teller: Teller, folder: Path, *, keep: bool) -> None:
     """Act 5: what is left of it, and where to go on."""
-    teller.act("What is left")
+    line = teller.line
+    teller.act("What is left.")
     if keep:
-        again = f"aigate evaluate --snapshot {folder}/1-refused/snapshot.json --manifest {folder}/1-refused/aigate.yaml"
-        serve = " ".join(serve_command(folder, "http://127.0.0.1:5000"))
-        teller.line("records", f"{folder}/1-refused and {folder}/2-allowed:")
-        teller.line("", "the evidence (snapshot.json), the decision (decision.json), the manifest")
-        teller.line("ask again", again)
-        teller.line("MLflow", serve)
+        refused = folder / REFUSED
+        line("records", "the evidence, the decision and the manifest of each, and the data:")
+        line("", str(folder))
+        line("ask again", f"aigate evaluate --snapshot {refused}/snapshot.json \\")
+        line("", f"  --manifest {refused}/aigate.yaml")
+        line("look at it", f"mlflow server {' '.join(store_options(folder))}")
     else:
-        teller.line(
-            "records", "each decision was recorded with its evidence, and can be asked again years later;"
-        )
-        teller.line("", "they went with the demonstration's folder. To look at them: aigate demo --keep")
-    teller.line(
-        "next", "export MLFLOW_TRACKING_URI=…, then `aigate doctor` and `aigate init` on your own model"
-    )
+        line("records", "each decision was recorded with its evidence and can be asked again years later;")
+        line("", "here both went with the folder they were in. To look at them: aigate demo --keep")
+    line("next", "set MLFLOW_TRACKING_URI, then `aigate doctor` and `aigate init` on a model of yours")
     teller.say("")
     teller.did("done; nothing that was started is still running")
 
@@ -232,22 +234,14 @@ def _differences(
     broken = [test for test, passed in began["tests"].items() if not passed]
     overlooked = sorted(set(FOUND_OUT) - set(refused.failed))
     v3 = repaired["v3"]["accuracy"]
+    answers = (refused.verdict, refused.code), (allowed.verdict, allowed.code)
     told = (
-        (
-            accuracies == ["0.94", "0.71"],
-            f"v1 and v2 should be at 0.94 and 0.71, not {' and '.join(accuracies)}",
-        ),
+        (accuracies == ["0.94", "0.71"], f"v1 and v2 are at {' and '.join(accuracies)}, not 0.94 and 0.71"),
         (not broken, f"the team's own tests should pass, not so: {', '.join(broken)}"),
         (v3 >= project.FLOOR, f"v3 should reach {project.FLOOR}, it is at {v3}"),
-        (
-            (refused.verdict, refused.code) == ("deny", 1),
-            f"v2 should be denied with exit code 1, not {refused}",
-        ),
+        (answers[0] == ("deny", 1), f"v2 should be denied with exit code 1, the gate said {refused}"),
         (not overlooked, f"{', '.join(overlooked)} should have failed"),
-        (
-            (allowed.verdict, allowed.code) == ("allow", 0),
-            f"v3 should be allowed with exit code 0, not {allowed}",
-        ),
+        (answers[1] == ("allow", 0), f"v3 should be allowed with exit code 0, the gate said {allowed}"),
     )
     return [words for as_told, words in told if not as_told]
 
@@ -263,7 +257,7 @@ def _ask(world: World, name: str) -> Asked:
     done = subprocess.run(  # noqa: S603 - our own interpreter, our own command
         [sys.executable, "-m", "aigate", *words, *records],
         cwd=world.folder,
-        env=environment(world.environ, world.server.url),
+        env=environment(world.environ, world.folder, world.server.url),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -272,13 +266,22 @@ def _ask(world: World, name: str) -> Asked:
     )
     for line in done.stdout.splitlines():
         world.teller.say(f"    {line}".rstrip())
-    world.teller.say(f"\n    exit code {done.returncode}")
+    asked = _recorded(record / "decision.json", done.returncode)
+    failed = f"; failed: {', '.join(asked.failed)}" if asked.failed else ""
+    world.teller.say("")
+    for line in wrap(f"exit code {done.returncode}{failed}", width=96):
+        world.teller.say(f"    {line}")
+    return asked
+
+
+def _recorded(file: Path, code: int) -> Asked:
+    """Read a decision back from its record; a gate that came to none left none."""
     try:
-        decision = json.loads((record / "decision.json").read_bytes())
+        decision = json.loads(file.read_bytes())
     except FileNotFoundError:
-        return Asked(done.returncode, "nothing", ())
+        return Asked(code, "nothing", ())
     failed = [j["info"]["id"] for j in decision["judgements"] if j["result"]["outcome"] == "fail"]
-    return Asked(done.returncode, decision["verdict"], tuple(failed))
+    return Asked(code, decision["verdict"], tuple(failed))
 
 
 def _boards(stages: Mapping[str, pipeline.Built]) -> dict[str, object]:

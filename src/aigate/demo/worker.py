@@ -19,7 +19,7 @@ class Worker:
         self, folder: Path, environ: Mapping[str, str], tracking_uri: str, say: Callable[[str], None]
     ) -> None:
         self._folder, self._say = folder, say
-        self._environ = environment(environ, tracking_uri)
+        self._environ = environment(environ, folder, tracking_uri)
         self._log = folder / "training.log"
         self._process: subprocess.Popen[str] | None = None
 

@@ -13,7 +13,6 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
@@ -30,8 +29,7 @@ ROOM = 64
 """Processes and threads that all policies together may add to what the machine runs already."""
 
 # Kept here: what a policy puts in their place does not change how its process ends.
-_exit: Callable[[int], None] = os._exit
-_kill, _getpid, _write = os.kill, os.getpid, os.write
+_exit, _write = os._exit, os.write
 
 
 def main() -> None:
@@ -122,9 +120,7 @@ def _become(
         answer = Answer(nonce=header["nonce"], status="broken", reason=reason)
     with contextlib.suppress(BaseException):
         _say(write, answer.model_dump_json().encode() + b"\n")
-    while True:
-        _exit(0)
-        _kill(_getpid(), signal.SIGKILL)
+    _exit(0)
 
 
 def _say(fd: int, line: bytes) -> None:

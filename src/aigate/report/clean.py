@@ -112,6 +112,7 @@ def _cut(text: str, limit: int, ellipsis: str) -> str:
 
 
 _TOKEN = re.compile(r"""(?P<before>[('"\[]*)(?P<core>.*?)(?P<after>[)'"\],.;:!?]*)""", re.DOTALL)
+_QUOTED = re.compile(r"""`(?P<core>[^`]+)`(?P<after>[)'"\],.;:!?]*)""")
 _LIVE = re.compile(r"@|://|www\.|#\d|GH-\d", re.IGNORECASE)
 """What GitHub makes links and notifications of, even where Markdown is escaped."""
 
@@ -136,7 +137,8 @@ def markdown_text(text: str) -> str:
 
     Signs with a meaning become entities, which no parser takes for markup.
     Words that GitHub itself would turn into links or notifications (addresses,
-    `@name`, `#12`) become code, or are broken up where they cannot be.
+    `@name`, `#12`) become code, or are broken up where they cannot be. A word
+    in backticks stays code.
     """
     shown = " ".join(_word(word) for word in text.split(" "))
     if begins := _BLOCK.match(shown):
@@ -151,6 +153,8 @@ def markdown_code(text: str) -> str:
 
 
 def _word(word: str) -> str:
+    if (quoted := _QUOTED.fullmatch(word)) and _LITERAL.fullmatch(quoted["core"]):
+        return f"`{quoted['core']}`{_escape(quoted['after'])}"
     if _LIVE.search(word):
         parts = _TOKEN.fullmatch(word)
         if parts and _LITERAL.fullmatch(parts["core"]):

@@ -22,19 +22,20 @@ def cut(text: str, cells: int, ellipsis: str = "…") -> str:
     return text[: _reach(text, cells - width(ellipsis))].rstrip() + ellipsis
 
 
-def wrap(text: str, cells: int, most: int, ellipsis: str = "…") -> list[str]:
+def wrap(text: str, cells: int, most: int, ellipsis: str = "…", first: int | None = None) -> list[str]:
     """Break a text at spaces into at most `most` lines of `cells`; what is left over is cut.
 
-    A word longer than a line is broken where the line ends.
+    `first` is the room on the first line, where that is another. A word longer
+    than a line is broken where the line ends.
     """
     lines: list[str] = []
-    rest = text
-    while rest and len(lines) < most - 1 and width(rest) > cells:
-        head = _fitting(rest, cells)
+    rest, room = text, max(cells if first is None else first, 1)
+    while rest and len(lines) < most - 1 and width(rest) > room:
+        head = _fitting(rest, room)
         lines.append(head)
-        rest = rest[len(head) :].lstrip(" ")
-    if rest:
-        lines.append(cut(rest, cells, ellipsis))
+        rest, room = rest[len(head) :].lstrip(" "), cells
+    if rest or not lines:
+        lines.append(cut(rest, room, ellipsis))
     return lines
 
 

@@ -75,18 +75,14 @@ class Outline:
 
 def outline(decision: Decision, ctx: ReportContext) -> Outline:
     """Return what is to be said of a decision, and in which order."""
-    of_outcome = {
-        outcome: [j for j in decision.judgements if j.result.outcome == outcome]
-        for outcome in ("pass", "skip")
-    }
     return Outline(
         version=_version(decision),
         coverage=_coverage(decision),
         setting=_setting(decision),
         why=_why(decision),
         rows=_rows(decision),
-        passes=tuple((j.info.id, j.info.title) for j in of_outcome["pass"]),
-        skips=tuple((j.info.id, j.result.reason) for j in of_outcome["skip"]),
+        passes=tuple((j.info.id, j.info.title) for j in decision.judgements if j.result.outcome == "pass"),
+        skips=tuple((j.info.id, j.result.reason) for j in decision.judgements if j.result.outcome == "skip"),
         notes=tuple(_notes(decision)),
         steps=tuple(_steps(decision, ctx)),
     )
@@ -108,7 +104,7 @@ def _coverage(decision: Decision) -> tuple[str, ...]:
     for status, number in (
         ("unknown", statuses.count("unknown")),
         ("error", statuses.count("error")),
-        ("waived", counts.waived),
+        ("waived", sum(len(j.result.findings) - len(j.standing) for j in decision.judgements)),
         ("advice", statuses.count("advice")),
     ):
         if number:
@@ -125,12 +121,14 @@ def _setting(decision: Decision) -> tuple[str, ...]:
     else:
         held = f"@{decision.alias} now: v{holder.version}"
     asked = (held,) if decision.question == "promote" else ()
-    return (decision.environment, show_instant(decision.now), *asked)
+    return (decision.environment, show_instant(decision.now.replace(microsecond=0)), *asked)
 
 
 def _why(decision: Decision) -> str:
     match decision.verdict:
         case "hold" | "halt":
+            return decision.reason
+        case "deny" if gap(decision.subject) is not None or gap(decision.holder) is not None:
             return decision.reason
         case "rollback":
             return "the model alone is to blame, so the last good version cures it"
@@ -143,7 +141,7 @@ def _status(judgement: Judgement) -> Status | None:
     match judgement.result.outcome:
         case "pass" | "skip":
             return None
-        case "fail" if judgement.result.findings and not judgement.standing:
+        case "fail" if not judgement.standing:
             return "WAIVED"
         case outcome:
             return outcome if judgement.counts else "advice"
@@ -162,22 +160,22 @@ def _rows_of(judgement: Judgement) -> Iterator[Row]:
     status, result, policy = _status(judgement), judgement.result, judgement.info.id
     if status is None:
         return
-    if result.outcome != "fail" or not result.findings:
-        # A failure without a finding cannot be, and must not be invisible if it is.
-        said = result.reason or judgement.info.title
-        yield Row(status, policy, f"not assessed: {said}" if status == "advice" else said)
-        return
-    for nth, finding in enumerate(result.findings):
-        if finding.waived:
-            yield Row("WAIVED", policy, _said(finding), finding.waived, finding.owner, nth)
-        else:
+    first = 0
+    if result.outcome != "fail":
+        yield Row(status, policy, f"not assessed: {result.reason}" if status == "advice" else result.reason)
+        first = 1
+    standing = judgement.standing
+    for nth, finding in enumerate(result.findings, first):
+        if finding in standing:
             yield Row(status, policy, _said(finding), finding.origin, finding.owner, nth)
+        else:
+            yield Row("WAIVED", policy, _said(finding), finding.waived, finding.owner, nth)
 
 
 def _said(finding: Finding) -> str:
-    """Return the message, with the key, the reading and the limit where it does not name them itself."""
+    """Return the message, with the key, the reading and the limit where it names nothing of them itself."""
     words = finding.message
-    if finding.key and finding.key not in words:
+    if finding.key and not any(part in words for part in re.split(r"[/.:,\s]+", finding.key) if part):
         words = f"{finding.key}: {words}"
     value, limit = (
         "" if not text or _names(finding.message, text) else text for text in (finding.value, finding.limit)
@@ -200,8 +198,7 @@ def _notes(decision: Decision) -> Iterator[str]:
             yield f"waiver {words}: {what}, by {waiver.who} until {show_instant(waiver.until)} ({waiver.reason})"
     for judgement in decision.judgements:
         result = judgement.result
-        told = result.outcome == "fail" and not result.findings
-        if result.outcome in ("pass", "fail") and result.reason and not told:
+        if result.outcome in ("pass", "fail") and result.reason:
             yield f"{judgement.info.id}: {result.reason}"
 
 

@@ -43,6 +43,9 @@ _ID_MOST = 48
 _INDENT = 13
 """Where a policy's name begins: after the mark and the status."""
 
+_SIZES = ((4, 2), (2, 0), (1, 0))
+"""Lines that a finding may take, and its limit's origin below it: in full, without the origin, in short."""
+
 _MOST_NOTES = 3
 """Notes shown on a screen."""
 
@@ -76,7 +79,7 @@ class _Pen:
 
     @property
     def dot(self) -> str:
-        return self.say("x · x")[1:-1]
+        return " · " if self.ctx.unicode else " - "
 
     def say(self, text: str, limit: int = 500) -> str:
         return clean(text, limit, ascii_only=not self.ctx.unicode)
@@ -88,8 +91,8 @@ class _Pen:
         mark = (_MARKS if self.ctx.unicode else _MARKS_ASCII)[kind]
         return self.paint(mark, _COLORS.get(kind, ""))
 
-    def wrap(self, text: str, cells: int, most: int) -> list[str]:
-        return wrap(text, cells, 20 if self.ctx.verbose else most, self.say("…"))
+    def wrap(self, text: str, cells: int, most: int, first: int | None = None) -> list[str]:
+        return wrap(text, cells, 40 if self.ctx.verbose else most, self.say("…"), first)
 
     def cut(self, text: str, cells: int) -> str:
         return cut(text, cells, self.say("…"))
@@ -102,43 +105,45 @@ def _head(pen: _Pen, decision: Decision, sketch: Outline) -> list[str]:
     alias = pen.say(decision.alias, 40)
     asked = f"{name} {pen.say('→')} @{alias}" if decision.question == "promote" else f"{name} (@{alias})"
     room = pen.columns - len(indent)
-    coverage = flow(
-        [pen.cut(asked, room), *sketch.coverage, f"decision {short(decision_id(decision))}"], room, pen.dot
-    )
-    setting = flow([pen.cut(pen.say(words), room) for words in sketch.setting], room, pen.dot)
-    why = pen.wrap(pen.say(sketch.why), room, 2)
+    asked, named = pen.cut(asked, room), f"decision {short(decision_id(decision))}"
+    setting = [pen.cut(pen.say(words), room) for words in sketch.setting]
+    coverage = flow([asked, *sketch.coverage, named], room, pen.dot)
+    if len(coverage) > 1:
+        coverage, setting = flow([asked, *sketch.coverage], room, pen.dot), [*setting, named]
+    why = pen.wrap(pen.say(sketch.why), room, 2) if sketch.why else []
     return [
         f"{pen.paint(verdict, f'{_BOLD};{_VERDICTS[decision.verdict]}')}  {pen.paint(coverage[0], _BOLD)}",
         *(indent + line for line in coverage[1:]),
-        *(indent + pen.paint(line, _DIM) for line in setting),
+        *(indent + pen.paint(line, _DIM) for line in flow(setting, room, pen.dot)),
         *(indent + line for line in why),
     ]
 
 
 def _rows(pen: _Pen, rows: Sequence[Row], room: int) -> list[str]:
-    """Lay out the findings: in full where they fit, else as many as do, and in short before too few.
-
-    Every policy's first finding goes before the second of any.
-    """
+    """Lay out the findings: in full where they fit, else the last ones shorter, else as many as do."""
     cells = min(max((width(pen.say(row.policy, 200)) for row in rows), default=0), _ID_CELLS)
-    laid = [_row(pen, row, cells) for row in rows]
-    if pen.ctx.verbose or sum(map(len, laid)) <= room:
-        return [line for lines in laid for line in lines]
-    firsts = {index for index, row in enumerate(rows) if row.nth == 0}
-    chosen = _chosen(rows, laid, room - 1)
-    if not firsts <= chosen:
-        laid = [_row(pen, row, cells, short=True) for row in rows]
-        chosen = _chosen(rows, laid, room - 1)
+    full, middling, short = ([_row(pen, row, cells, *most) for row in rows] for most in _SIZES)
+    if pen.ctx.verbose:
+        return [line for laid in full for line in laid]
+    for longer, shorter in ((full, middling), (middling, short)):
+        for kept in range(len(rows), -1, -1) if len(rows) <= room else ():
+            lines = [line for laid in (*longer[:kept], *shorter[kept:]) for line in laid]
+            if len(lines) <= room:
+                return lines
+    chosen = _chosen(rows, short, room - 1)
     hidden = [row for index, row in enumerate(rows) if index not in chosen]
     counted = ", ".join(
         f"{number} {status}" for status in STATUSES if (number := sum(row.status == status for row in hidden))
     )
     more = f"  {pen.say('…')} {len(hidden)} more: {counted} (all of them with --verbose)"
-    return [*(line for index in sorted(chosen) for line in laid[index]), *([more] if hidden else [])]
+    return [*(line for index in sorted(chosen) for line in short[index]), *([more] if hidden else [])]
 
 
 def _chosen(rows: Sequence[Row], laid: Sequence[Sequence[str]], room: int) -> set[int]:
-    """Choose the findings that fit into so many lines, and `_LEAST_ROWS` in any case."""
+    """Choose the findings that fit into so many lines, every policy's first one before the second of any.
+
+    `_LEAST_ROWS` are chosen in any case.
+    """
     chosen: set[int] = set()
     for index in sorted(range(len(rows)), key=lambda i: (rows[i].nth, i)):
         room -= len(laid[index])
@@ -148,25 +153,24 @@ def _chosen(rows: Sequence[Row], laid: Sequence[Sequence[str]], room: int) -> se
     return chosen
 
 
-def _row(pen: _Pen, row: Row, cells: int, *, short: bool = False) -> list[str]:
-    """Lay out one finding: on one line, or with the limit's origin and the owner below it."""
+def _row(pen: _Pen, row: Row, cells: int, most: int, most_below: int) -> list[str]:
+    """Lay out one finding: on one line, or in so many, with the limit's origin and the owner below it."""
     policy = pad(pen.say(row.policy, 200 if pen.ctx.verbose else _ID_MOST), cells)
     begin = f"  {pen.mark(row.status)} {row.status:<7}  {pen.paint(policy, _BOLD)}  "
-    column = _INDENT + width(policy) + 2
-    room = max(pen.columns - column, 30)
+    indent = " " * _INDENT
+    room = pen.columns - _INDENT
+    first = room - width(policy) - 2
     said, origin = pen.say(row.said, 2000), pen.say(row.origin, 1000)
     owner = pen.say(f"owner {row.owner}", 120) if row.owner else ""
     below = pen.dot.join(part for part in (origin, owner) if part)
-    if width(said) + len(pen.dot) + width(below) <= room:
+    if width(said) + len(pen.dot) + width(below) <= first:
         return [begin + said + (pen.paint(pen.dot + below, _DIM) if below else "")]
-    if short:
-        return [begin + pen.cut(said, room)]
-    lines = pen.wrap(said, room, 2)
-    under = pen.wrap(below, pen.columns - _INDENT, 2)
+    lines = pen.wrap(said, room, most, first)
+    under = pen.wrap(below, room, most_below) if most_below else []
     return [
         begin + lines[0],
-        *(" " * column + line for line in lines[1:]),
-        *(" " * _INDENT + pen.paint(line, _DIM) for line in under),
+        *(indent + line for line in lines[1:]),
+        *(indent + pen.paint(line, _DIM) for line in under),
     ]
 
 
@@ -177,14 +181,16 @@ def _tail(pen: _Pen, sketch: Outline) -> list[str]:
         lines = _listed(pen, [(kind, kind, id, words) for kind, listed in folded for id, words in listed])
     else:
         lines = [
-            _folded(pen, kind, f"{len(listed)} {kind}", _names(pen, [id for id, _ in listed]))
+            line
             for kind, listed in folded
             if listed
+            for line in _folded(pen, kind, f"{len(listed)} {kind}", _names(pen, [id for id, _ in listed]), 1)
         ]
     most = len(sketch.notes) if pen.ctx.verbose else _MOST_NOTES
-    lines += [_folded(pen, "note", "note", note) for note in sketch.notes[:most]]
+    for note in sketch.notes[:most]:
+        lines += _folded(pen, "note", "note", note, 2)
     if (more := len(sketch.notes) - most) > 0:
-        lines.append(_folded(pen, "note", "note", f"{more} more with --verbose"))
+        lines += _folded(pen, "note", "note", f"{more} more with --verbose", 1)
     return lines
 
 
@@ -197,10 +203,12 @@ def _names(pen: _Pen, ids: list[str]) -> str:
     return ", ".join(f"{theme} ({themes.count(theme)})" for theme in dict.fromkeys(themes))
 
 
-def _folded(pen: _Pen, kind: str, word: str, words: str) -> str:
-    """Lay out one line: a mark, a word or a count, and what there is to say; the rest is cut."""
+def _folded(pen: _Pen, kind: str, word: str, words: str, most: int) -> list[str]:
+    """Lay out a mark, a word or a count, and what there is to say, in at most so many lines."""
+    column = max(_INDENT, 4 + len(word) + 2)
+    said = pen.wrap(pen.say(words, 2000), pen.columns - column, most)
     begin = f"  {pen.mark(kind)} {word:<7}  "
-    return begin + pen.cut(pen.say(words, 2000), pen.columns - max(_INDENT, 4 + len(word) + 2))
+    return [begin + said[0], *(" " * column + line for line in said[1:])]
 
 
 def _listed(pen: _Pen, entries: Sequence[tuple[str, str, str, str]]) -> list[str]:
@@ -210,7 +218,7 @@ def _listed(pen: _Pen, entries: Sequence[tuple[str, str, str, str]]) -> list[str
     lines: list[str] = []
     for (kind, word, _, words), name in zip(entries, names, strict=True):
         column = _INDENT + max(width(name), cells) + 2
-        said = pen.wrap(pen.say(words, 2000), max(pen.columns - column, 30), 2) or [""]
+        said = pen.wrap(pen.say(words, 2000), max(pen.columns - column, 30), 2)
         lines.append(f"  {pen.mark(kind)} {word:<7}  {pad(name, cells)}  {said[0]}")
         lines += [" " * column + line for line in said[1:]]
     return lines

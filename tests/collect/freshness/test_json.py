@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from aigate.collect.concurrent import gather
+from aigate.collect.deadline import Deadline
+from aigate.collect.freshness import Reading
 from aigate.errors import ConfigError
 from aigate.snapshot import InputRead
 from asking import Ask, ago, fresh, http_date, served, why_missing
-from fakes import RawServer, Reply, WebServer, flood
+from fakes import RawServer, Reply, WebServer, flood, raw
 
 
 @pytest.fixture
@@ -62,6 +65,12 @@ class TestAge:
     ) -> None:
         server.routes["/"] = served({"t": ago(now, hours=3)}, now, age=age)
         assert "Age header" in why_missing(ask({"url": server.url("/"), "time": "t"}))
+
+    def test_two_caches_that_disagree_are_no_evidence(self, ask: Ask, now: datetime) -> None:
+        body = json.dumps({"t": ago(now, hours=3)}).encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nAge: 5\r\nAge: 9000\r\n\r\n"
+        with RawServer(raw(head + body)) as server:
+            assert "Age header" in why_missing(ask({"url": server.url(), "time": "t"}))
 
     def test_without_a_date_our_own_clock_stands_in(self, ask: Ask, server: WebServer, now: datetime) -> None:
         server.routes["/"] = Reply(json.dumps({"t": ago(now, hours=3)}).encode(), headers={"date": ""})
@@ -302,8 +311,8 @@ class TestTransport:
 
     def test_an_endless_body(self, ask: Ask) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
-        with RawServer(flood(head, b" " * 65_536)) as raw:
-            assert "more than" in why_missing(ask({"url": raw.url(), "time": "t"}))
+        with RawServer(flood(head, b" " * 65_536)) as server:
+            assert "more than" in why_missing(ask({"url": server.url(), "time": "t"}))
 
     def test_nothing_there(self, ask: Ask) -> None:
         with WebServer() as gone:
@@ -355,7 +364,9 @@ class TestFile:
     def test_a_pipe_is_not_waited_for(self, ask: Ask, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
         os.mkfifo(tmp_path / "data" / "freshness.json")
-        assert "not a regular file" in why_missing(ask(self.declared))
+        done = gather({"pipe": lambda: ask(self.declared)}, Deadline(3))["pipe"]
+        assert isinstance(done, Reading), done
+        assert "not a regular file" in why_missing(done)
 
     def test_too_large(self, ask: Ask, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()

@@ -84,9 +84,11 @@ def test_a_file_store_is_refused_with_a_way_out(uri: str) -> None:
         "https://",
     ],
 )
-def test_an_address_is_plain_and_holds_no_secrets(uri: str) -> None:
+@pytest.mark.parametrize("by_client", [False, True])
+def test_an_address_is_plain_and_holds_no_secrets(uri: str, by_client: bool) -> None:
+    environment = {"MLFLOW_TRACKING_AWS_SIGV4": "true"} if by_client else {}
     with pytest.raises(AigateError) as caught:
-        address({}, uri=uri)
+        address(environment, uri=uri)
     assert caught.value.exit_code == 2
     assert "s3cr3t" not in caught.value.message
     assert "pass@" not in caught.value.message

@@ -86,6 +86,11 @@ def test_a_user_and_password_come_from_the_credentials_file_too() -> None:
     assert credential.authorization == f"Basic {base64.b64encode(b'ada:l0ve').decode()}"
 
 
+def test_a_user_and_password_win_over_a_token_as_in_mlflow() -> None:
+    credential = credential_for(URI, SETTINGS["both"])
+    assert credential.authorization == f"Basic {base64.b64encode(b'ada:l0ve').decode()}"
+
+
 def test_the_environment_wins_over_the_credentials_file() -> None:
     file = "[mlflow]\nmlflow_tracking_username = ada\nmlflow_tracking_password = l0ve\n"
     credential = credential_for(URI, {"MLFLOW_TRACKING_USERNAME": "eve"}, credentials_file=file)

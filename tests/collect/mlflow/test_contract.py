@@ -64,8 +64,9 @@ def test_the_server_says_what_it_is(rest: RegistryReader, client: RegistryReader
     assert there.version is not None
     assert there.version.startswith("3.")
     assert (there.store, there.workspaces) == ("SqlStore", False)
+    assert there.date is not None
     here = client.server()
-    assert (here.version, here.store) == (there.version, "sqlite")
+    assert (here.version, here.store, here.date) == (there.version, "sqlite", None)
     assert rest.date() is not None
     assert client.date() is None
 

@@ -374,6 +374,12 @@ class TestRun:
         churn.versions["churn", "2"]["tags"] = [{"key": "prompt", "value": "x" * 100_000}]
         assert "100000 characters" in (fact(collect(churn).challenger).tag("prompt") or "")
 
+    def test_its_metrics_are_text_without_exponents(self, churn: FakeRegistry) -> None:
+        logged = {"a": Decimal("1e2"), "b": 7, "c": "NaN", "d": Decimal("1.7976931348623157e308")}
+        churn.runs[run_id("2")]["data"]["metrics"] = [point(key, value) for key, value in logged.items()]
+        metrics = fact(fact(collect(churn).challenger).run).metrics
+        assert [tag.value for tag in metrics] == ["100", "7", "NaN", "Infinity"]
+
     def test_the_runs_that_provenance_names_are_read(self, churn: FakeRegistry) -> None:
         found = collect(churn, runs=(eval_id("1"), "nonesuch"))
         assert fact(found.runs[eval_id("1")]).run_id == eval_id("1")
@@ -710,6 +716,21 @@ class TestJudges:
         genai.traced[eval_id("2")] = traced(*([assessed("flaky", value)] for _ in range(4)))
         assert self.tally(genai) == (4, 0, 4)
 
+    def test_an_error_beside_a_value_is_no_judgement(self, genai: FakeRegistry) -> None:
+        odd = assessed("flaky", error=True)
+        odd["feedback"]["value"] = 1.0
+        genai.traced[eval_id("2")] = traced(*([odd] for _ in range(4)))
+        assert self.tally(genai) == (4, 0, 4)
+
+    def test_of_two_runs_the_one_in_which_it_failed_most_counts(self, genai: FakeRegistry) -> None:
+        other = hexes("a")
+        genai.runs[other] = run_of(other, tags={"mlflow.runType": "genai_evaluate"})
+        genai.points_of("2").append(point("more/mean", "1.0", run_id=other))
+        genai.traced[other] = traced(*([assessed("flaky", run=other)] for _ in range(10)))
+        metrics = {**JUDGED, "more/mean": {"floor": "0.9"}}
+        assert self.tally(genai, metrics) == (4, 1, 3)
+        assert self.tally(genai, dict(reversed(metrics.items()))) == (4, 1, 3)
+
     @pytest.mark.parametrize("value", [0.0, False, "no", 1])
     def test_a_bad_grade_is_a_judgement(self, genai: FakeRegistry, value: Any) -> None:
         genai.traced[eval_id("2")] = traced(*([assessed("flaky", value)] for _ in range(4)))
@@ -783,8 +804,11 @@ class TestRows:
         churn.runs[eval_id("1")]["data"]["tags"] = []
         assert "logged no rows" in reason(self.rows(churn))
 
-    def test_rows_that_are_not_what_the_mean_was_taken_over_are_a_gap(self, churn: FakeRegistry) -> None:
-        churn.files[eval_id("2"), "eval_results_table.json"] = fake.table([1] * 100)
+    @pytest.mark.parametrize("number", ["1", "2"])
+    def test_rows_that_are_not_what_the_mean_was_taken_over_are_a_gap(
+        self, churn: FakeRegistry, number: str
+    ) -> None:
+        churn.files[eval_id(number), "eval_results_table.json"] = fake.table([1] * 100)
         assert "mean of 1" in reason(self.rows(churn))
 
     def test_rows_of_two_evaluations_in_one_table_are_a_gap(self, churn: FakeRegistry) -> None:

@@ -117,6 +117,16 @@ OTHERS: dict[str, tuple[str, Any]] = {
         {"run": {**RUN_BODY, "data": {"metrics": [{"key": "a", "value": 1, "timestamp": 1, "step": 0.5}]}}},
     ),
     "run: params": ("run", {"run": {**RUN_BODY, "data": {"params": {"a": "b"}}}}),
+    "run: a dataset that is none": (
+        "run",
+        {"run": {**RUN_BODY, "inputs": {"dataset_inputs": [{"dataset": 1}]}}},
+    ),
+    "run: a dataset's tags": (
+        "run",
+        {"run": {**RUN_BODY, "inputs": {"dataset_inputs": [{"dataset": {}, "tags": [{"value": "x"}]}]}}},
+    ),
+    "run: inputs": ("run", {"run": {**RUN_BODY, "inputs": []}}),
+    "run: data": ("run", {"run": {**RUN_BODY, "data": []}}),
     "logged model: id": ("logged model", {"model": {"info": {"model_id": f"m-{'c' * 32}"}, "data": {}}}),
     "logged model: a point without its run": (
         "logged model",
@@ -318,6 +328,27 @@ def test_a_trace_of_another_experiment_is_broken(web: WebServer, reader: Registr
     }
     web.routes["/api/3.0/mlflow/traces/search"] = json_reply({"traces": [trace]})
     assert failure(lambda: reader.traces("1", RUN)).code == "broken"
+
+
+def test_more_points_than_are_believed_are_a_limit(
+    web: WebServer, reader: RegistryReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aigate.collect.mlflow.rest.POINTS_LIMIT", 3)
+    points = [{"key": "a", "value": 1, "timestamp": at} for at in range(10)]
+    web.routes[API + "metrics/get-history"] = pages(points, "metrics", token=lambda at: str(at + 1))
+    assert failure(lambda: reader.metric_history(RUN, "a")).code == "limit"
+    assert len(web.asked) == 4
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "../x", "a/../b", "a//b", "/a", "a/", ".", "a\\b", "a\x00b", "a" * 1001]
+)
+def test_a_path_that_leads_elsewhere_is_never_asked_for(
+    web: WebServer, reader: RegistryReader, path: str
+) -> None:
+    assert failure(lambda: reader.artifact(ArtifactRoot("run", RUN), path, 10)).code == "refused"
+    assert failure(lambda: reader.artifacts(ArtifactRoot("run", RUN, path))).code == "refused"
+    assert web.asked == []
 
 
 LISTINGS = {

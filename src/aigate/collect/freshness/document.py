@@ -56,9 +56,7 @@ def read_document(
     body, written_at = _read_file(place, world, max_bytes)
     clock = Clock(world, declared, place)
     # A file cannot have been made later than it was last written; an old one left behind shows its age so.
-    return Document(
-        _parse(body, place, max_bytes), place, digest_bytes(body), clock, min(written_at, world.now)
-    )
+    return Document(_parse(body, place, max_bytes), place, digest_bytes(body), clock, written_at)
 
 
 def document_of(

@@ -107,7 +107,7 @@ def _plain(value: object) -> object:
 
 
 def _inputs(value: object, document: Document) -> tuple[InputRead, ...]:
-    """Read which version of each upstream was read: `{stage: version}` or `{stage: {version, built_at}}`."""
+    """Read which version of each upstream was read: `{stage: version}` or `{stage: {version, built_at, as_of}}`."""
     if not isinstance(value, dict):
         raise NoEvidenceError("`inputs` is not an object of upstream stage to version", document.shown)
     return tuple(_input(str(stage), said, document) for stage, said in sorted(value.items()))
@@ -117,11 +117,12 @@ def _input(stage: str, said: object, document: Document) -> InputRead:
     name = name_of(stage, "an upstream's name in `inputs`", document.shown)
     if not isinstance(said, dict):
         return InputRead(stage=name, version=name_of(said, f"the version of input {name}", document.shown))
-    version, built = said.get("version"), said.get("built_at")
-    if version is None and built is None:
-        raise NoEvidenceError(f"input {name} has neither version nor built_at", document.shown)
+    version, built, as_of = (said.get(key) for key in ("version", "built_at", "as_of"))
+    if version is None and built is None and as_of is None:
+        raise NoEvidenceError(f"input {name} has neither version nor built_at nor as_of", document.shown)
     return InputRead(
         stage=name,
         version=None if version is None else name_of(version, f"the version of input {name}", document.shown),
         built_at=None if built is None else document.clock.read(built, f"built_at of input {name}"),
+        as_of=None if as_of is None else document.clock.read(as_of, f"as_of of input {name}"),
     )

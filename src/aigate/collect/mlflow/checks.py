@@ -145,7 +145,9 @@ def run(found: Json, run_id: str) -> Json:
         _pairs(data, key, asked)
     for point in listed(data, "metrics", asked):
         metric_point(point, None, asked)
-    listed(found.get("inputs", {}), "dataset_inputs", asked)
+    for given in listed(found.get("inputs", {}), "dataset_inputs", asked):
+        take(given, "dataset", asked)
+        _pairs(given, "tags", asked)
     return found
 
 

@@ -83,7 +83,7 @@ class ClientReader:
             import mlflow
 
             scheme = self._registry_uri.partition(":")[0]
-            return ServerFacts(version=str(mlflow.__version__), store=scheme, workspaces=None)
+            return ServerFacts(version=str(mlflow.__version__), store=scheme, workspaces=None, date=None)
 
         return self._bounded("the store", facts)
 

@@ -85,6 +85,8 @@ class ServerFacts:
     store: str | None
     """`SqlStore`, `FileStore`, or the scheme of a store that is opened directly."""
     workspaces: bool | None
+    date: datetime | None
+    """Its clock, in UTC. None where a store is opened directly: then its clock is ours."""
 
 
 class RegistryReader(Protocol):

@@ -72,6 +72,7 @@ class RestReader:
             version=text,
             store=store if isinstance(store, str) else None,
             workspaces=workspaces if isinstance(workspaces, bool) else None,
+            date=answer.server_date,
         )
 
     def date(self) -> datetime | None:

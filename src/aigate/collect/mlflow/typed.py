@@ -122,7 +122,7 @@ def run(found: Json) -> Run:
             params=tags(data.get("params", ()), PARAM_LIMIT),
             tags=tags(data.get("tags", ()), RUN_TAG_LIMIT),
             metrics=tuple(
-                Tag(key=point["key"], value=str(point.get("value")))
+                Tag(key=point["key"], value=_shown(point.get("value")))
                 for point in sorted(data.get("metrics", ()), key=lambda p: str(p["key"]))
             ),
             datasets=datasets(found),
@@ -134,9 +134,7 @@ def datasets(found: Json) -> tuple[Dataset, ...]:
     """Return the data that a run names as its input, with contexts where they were logged."""
     result = []
     for given in found.get("inputs", {}).get("dataset_inputs", ()):
-        dataset = given.get("dataset")
-        if not isinstance(dataset, dict):
-            raise RegistryError("broken", "a run's dataset cannot be read")
+        dataset = given["dataset"]
         context = next((tag.value for tag in tags(given.get("tags", ()), None) if tag.key == _CONTEXT), None)
         result.append(
             built(
@@ -159,6 +157,13 @@ def tags(pairs: Iterable[Any], limit: int | None) -> tuple[Tag, ...]:
     """Return keys and values, by key; a value at MLflow's own limit is marked, for it may have been cut."""
     found = [Tag(key=pair["key"], value=_kept(pair.get("value", ""), limit)) for pair in pairs]
     return tuple(sorted(found, key=lambda tag: tag.key))
+
+
+def _shown(value: object) -> str:
+    """Return a metric's value as text, infinity by its own name."""
+    if isinstance(value, Decimal) and abs(value) >= INFINITY:
+        return "Infinity" if value > 0 else "-Infinity"
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _kept(text: str, limit: int | None) -> str:
