@@ -159,7 +159,7 @@ def end_to_end(s: Snapshot) -> Findings:
         raise Skip("the manifest declares no objectives.end_to_end_age")
     limit, least = path.limit.value, path.lower_bound or timedelta(0)
     try:
-        age = path.age
+        age = max(path.age, least)
         words = show_duration(age)
     except Unknown:
         if least <= limit:

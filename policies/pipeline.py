@@ -48,9 +48,8 @@ def rollback_target(s: Snapshot) -> Findings:
     """There is a way back: the version in service now can be returned to.
 
     After a promotion the present champion is what a rollback returns to. It
-    must be READY, and its artifact known by digest, so that the one returned
-    to is the one that served. With nothing in service there is no way back to
-    keep.
+    must be READY, and where its digest was recorded its files must be the ones
+    that served. With nothing in service there is no way back to keep.
     """
     champion = s.champion
     if champion is None:
@@ -67,9 +66,11 @@ def rollback_target(s: Snapshot) -> Findings:
             owner=s.owner.team if s.owner else "",
             fix=f"see in MLflow why v{number} is not {_READY}; without it a bad promotion can only be halted",
         )
-    known = champion.subject.artifact_digest
     recorded = champion.tag(_DIGEST_TAG)
-    if recorded is not None and recorded != known:
+    if recorded is None:
+        return
+    known = champion.subject.artifact_digest
+    if recorded != known:
         yield deny(
             f"the artifact of v{number}, which a rollback would return to, has changed since it was recorded",
             key="artifact",
@@ -87,13 +88,13 @@ def artifact(s: Snapshot) -> Findings:
 
     MLflow lets the files of a registered version be overwritten without a
     trace. The digest is held against the version's tag `aigate.artifact_digest`;
-    a version without that tag is skipped once its digest is known.
+    without that tag there is nothing to compare with.
     """
     version = s.judged
-    digest = version.subject.artifact_digest
     recorded = version.tag(_DIGEST_TAG)
     if recorded is None:
         raise Skip(f"v{version.subject.version} has no tag {_DIGEST_TAG} to compare with")
+    digest = version.subject.artifact_digest
     if recorded != digest:
         yield deny(
             f"the files of v{version.subject.version} are not the ones that were recorded for it",

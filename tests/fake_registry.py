@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from aigate.collect.mlflow.files import Hashing
 from aigate.collect.mlflow.reader import ArtifactFile, ArtifactRoot, Json, RegistryError, ServerFacts
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -181,6 +182,11 @@ class FakeRegistry:
         if len(found) > max_bytes:
             raise RegistryError("limit", f"{path}: more than {max_bytes} bytes")
         return found
+
+    def sha256(self, root: ArtifactRoot, path: str, size: int) -> str:
+        hashing = Hashing()
+        hashing.take(self.artifact(root, path, 1_000_000))
+        return hashing.result(path, size)
 
     # What tests change, by the version's number.
 

@@ -1,229 +1,318 @@
 """What `aigate doctor` looks at: is everything there that a decision needs, and who could go round it."""
 
 import importlib.metadata
-import time
+import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
+import aigate
+from aigate.collect.access import Access, access
 from aigate.collect.concurrent import gather
 from aigate.collect.deadline import Deadline
-from aigate.collect.everything import credentials_file
+from aigate.collect.everything import runbook_exists
+from aigate.collect.first_look import OWNER_TAGS, aliases_of, listed, models_of, nearest, tags_of
+from aigate.collect.freshness import Reading
 from aigate.collect.manifest_file import LoadedManifest
-from aigate.collect.mlflow import Address, address, open_registry
 from aigate.collect.mlflow.reader import Json, RegistryError, RegistryReader
-from aigate.collect.network import NetworkRule, parse_networks
-from aigate.collect.stages import NETWORK_VARIABLE, read_all
-from aigate.gate import World, policies_in_force
+from aigate.collect.registry import CLOCK_LIMIT
+from aigate.collect.stages import addresses, read_each
+from aigate.errors import AigateError
+from aigate.gate import World, catalogue
+from aigate.manifest import Freshness
+from aigate.snapshot import age
 from aigate.values import gap, show_duration
 
 State = Literal["ok", "warn", "bad"]
-"""`bad` keeps a decision from being reached; `warn` is worth knowing before it hurts."""
+"""`bad` keeps a decision from being reached, or from being a yes; `warn` is worth knowing before it hurts."""
 
-MOST_SKEW = timedelta(minutes=2)
-"""How far the server's clock may be from ours before its times cannot be compared with ours."""
+STRANGER = "aigate"
+"""A package on the public index that is not ours, and installs a command and a module of our name."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was looked at. `name` is stable, for programs."""
 
     state: State
+    name: str
     what: str
     fix: str = ""
 
 
-def examine(loaded: LoadedManifest | None, tracking_uri: str | None, world: World) -> Iterator[Check]:
+def examine(
+    loaded: LoadedManifest | None, environment: str, tracking_uri: str | None, world: World
+) -> Iterator[Check]:
     """Look at the installation, the registry, the manifest and every freshness source, in that order.
 
-    Yields each finding as soon as it is known. Raises UsageError where no
-    MLflow address is given.
+    Yields each finding as soon as it is known, and raises for nothing that is
+    found. All of it together takes no longer than the world's deadline.
     """
     yield from _installation()
     deadline = Deadline(world.deadline)
-    place = address(world.environ, uri=tracking_uri, credentials_file=credentials_file(world.home))
-    rule = NetworkRule.build(
-        [],
-        tracking_uri=place.tracking_uri,
-        operator=parse_networks(world.environ.get(NETWORK_VARIABLE)),
-        trusted=True,
-    )
-    reader = open_registry(place, deadline=deadline, rule=rule)
-    yield from _registry(reader, place, world, deadline, rule, loaded)
+    try:
+        urls = () if loaded is None else addresses(loaded.manifest)
+        way = access(world.environ, world.home, uri=tracking_uri, urls=urls)
+    except AigateError as e:
+        yield Check("bad", "mlflow", e.message, e.fix)
+    else:
+        yield from _registry(way, world, deadline, loaded)
     if loaded is None:
-        yield Check("warn", "no manifest here", "write one with `aigate init`")
+        yield Check("warn", "manifest", "no manifest here", "write one with `aigate init`")
         return
-    yield from _manifest(loaded)
-    yield from _sources(loaded, world)
+    yield from _manifest(loaded, environment)
+    yield from _sources(loaded, world, deadline)
 
 
 def _installation() -> Iterator[Check]:
-    """Warn of the unrelated package that owns our name on the public index."""
-    owners = importlib.metadata.packages_distributions().get("aigate", [])
-    strangers = sorted({name for name in owners if name.lower() not in ("aigate-mlops", "aigate_mlops")})
-    if strangers:
-        yield Check(
-            "bad",
-            f"another package installs `aigate` here too: {', '.join(strangers)}",
-            f"pip uninstall {strangers[0]}; this tool is distributed as aigate-mlops",
-        )
-
-
-def _registry(
-    reader: RegistryReader,
-    place: Address,
-    world: World,
-    deadline: Deadline,
-    rule: NetworkRule,
-    loaded: LoadedManifest | None,
-) -> Iterator[Check]:
-    started = time.monotonic()
-    name = loaded.manifest.model.name if loaded is not None else None
-    models = gather({"models": reader.registered_models}, deadline)["models"]
-    server = gather({"server": reader.server}, deadline)["server"]
-    took = round((time.monotonic() - started) * 1000)
-    if isinstance(models, BaseException):
-        yield Check("bad", f"MLflow at {place.shown}: {_words(models)}", _registry_fix(models))
-        return
-    facts = None if isinstance(server, BaseException) else server
-    version = f" {facts.version}" if facts is not None and facts.version else ""
-    store = f" · {facts.store}" if facts is not None and facts.store else ""
-    yield Check("ok", f"MLflow{version} at {place.shown} answers ({took} ms){store} · {_number(len(models))}")
-    if facts is not None and facts.date is not None and abs(facts.date - world.now) > MOST_SKEW:
-        yield Check(
-            "bad",
-            f"its clock is {show_duration(abs(facts.date - world.now))} away from ours",
-            "set both clocks by NTP: ages across them mean nothing",
-        )
-    if not models:
-        yield Check(
-            "bad",
-            "the store holds no registered model",
-            "is this the store you meant? look at MLFLOW_TRACKING_URI",
-        )
-    yield from _who_may_move(place, deadline, rule)
-    yield from _model(models, name, loaded)
-
-
-def _who_may_move(place: Address, deadline: Deadline, rule: NetworkRule) -> Iterator[Check]:
-    """Say who can move the alias past the gate: MLflow has no right of its own for that."""
-    if place.by_client:
-        yield Check(
-            "warn", "whoever can write to this store can move the alias; MLflow keeps no record of who did"
-        )
-        return
-    open_place = Address(place.registry_uri, place.tracking_uri, by_client=False)
+    """Tell whether the unrelated package that owns our name on the public index is installed too."""
     try:
-        open_registry(open_place, deadline=deadline, rule=rule).registered_models()
-    except RegistryError as e:
-        if e.code == "denied":
-            yield Check(
-                "warn",
-                "the server asks for credentials; everyone with EDIT on the model can move its aliases, "
-                "and MLflow keeps no record of who did",
-            )
+        found = importlib.metadata.version(STRANGER)
+    except importlib.metadata.PackageNotFoundError:
+        yield Check(
+            "ok",
+            "installation",
+            f"aigate {aigate.__version__} on Python {platform.python_version()}, not shadowed by the unrelated "
+            f"package {STRANGER!r}",
+        )
         return
     yield Check(
-        "warn",
-        "the server asks for no credentials: everyone who reaches it can move the alias, and MLflow keeps no "
-        "record of who did",
-        "start it with --app-name basic-auth, and keep the gate's write token in CI only",
+        "bad",
+        "installation",
+        f"the unrelated package {STRANGER!r} ({found}) is installed here too: both write the module and the "
+        "command `aigate`",
+        "uninstall both (`pip uninstall aigate aigate-mlops`), then install aigate-mlops again",
     )
 
 
-def _model(models: Sequence[Json], name: str | None, loaded: LoadedManifest | None) -> Iterator[Check]:
-    """Say which versions hold the aliases, and which names could be mistaken for them."""
-    if name is None or loaded is None:
-        names = ", ".join(str(model.get("name")) for model in models[:10])
-        if names:
-            yield Check("ok", f"models: {names}{' …' if len(models) > 10 else ''}")
+def _registry(
+    way: Access, world: World, deadline: Deadline, loaded: LoadedManifest | None
+) -> Iterator[Check]:
+    """Ask the registry for its models, and what it is; say who can go round the gate there."""
+    reader = way.registry(deadline)
+    started = deadline.now()
+    models = gather({"models": reader.registered_models}, deadline)["models"]
+    took = round((deadline.now() - started) * 1000)
+    if isinstance(models, BaseException):
+        yield Check("bad", "mlflow", f"MLflow at {way.place.shown}: {_words(models)}", _registry_fix(models))
         return
-    model = next((model for model in models if model.get("name") == name), None)
-    if model is None:
-        known = ", ".join(str(m.get("name")) for m in models[:10]) or "none"
+    yield Check("ok", "mlflow", _answers(reader, way, deadline, took, len(models_of(models))))
+    here = world.now + timedelta(seconds=deadline.seconds - deadline.remaining())
+    yield from _clock(reader.date(), here)
+    yield from _who_may_move(way, deadline)
+    yield from _models(models_of(models), way, loaded)
+
+
+def _answers(reader: RegistryReader, way: Access, deadline: Deadline, took: int, models: int) -> str:
+    facts = gather({"server": reader.server}, deadline)["server"]
+    version = store = ""
+    if not isinstance(facts, BaseException):
+        version = f" {facts.version}" if facts.version else ""
+        store = f" · {facts.store}" if facts.store else ""
+    number = "1 registered model" if models == 1 else f"{models} registered models"
+    return f"MLflow{version} at {way.place.shown} answers ({took} ms){store} · {number}"
+
+
+def _clock(there: datetime | None, here: datetime) -> Iterator[Check]:
+    if there is not None and abs(there - here) > CLOCK_LIMIT:
+        way = "ahead of" if there > here else "behind"
         yield Check(
             "bad",
-            f"there is no model {name!r} in it (it has: {known})",
-            f"correct {loaded.place('model', 'name')}",
+            "mlflow:clock",
+            f"MLflow's clock is {show_duration(abs(there - here))} {way} this machine's",
+            "set both clocks by NTP: ages across them mean nothing",
         )
+
+
+def _who_may_move(way: Access, deadline: Deadline) -> Iterator[Check]:
+    """Say who can move the alias past the gate: MLflow has no right of its own for that."""
+    name, no_record = "mlflow:access", "and MLflow keeps no record of who did"
+    if way.place.by_client:
+        yield Check("warn", name, f"whoever can write to this store can move the alias, {no_record}")
         return
-    aliases = {str(a.get("alias")): str(a.get("version")) for a in model.get("aliases", [])}
-    declared = loaded.manifest.model
-    for alias, role in ((declared.champion, "in service"), (declared.challenger, "asks for the alias")):
-        if alias in aliases:
-            yield Check("ok", f"{name}@{alias} → v{aliases[alias]} ({role})")
-        else:
-            yield Check("warn", f"{name}@{alias} is not set: nothing {role}")
-    for alias in aliases:
-        if alias not in (declared.champion, declared.challenger) and alias.casefold() in (
-            declared.champion.casefold(),
-            declared.challenger.casefold(),
-        ):
-            yield Check("warn", f"the alias {alias!r} differs from a declared one by case alone", "delete it")
-    tags = {str(t.get("key")): str(t.get("value")) for t in model.get("tags", [])}
-    if "owner" not in tags and "aigate.owner" not in tags:
+    # What is sent besides is kept: without its CA or its workspace, the server would answer something else.
+    bare = tuple(
+        replace(credential, authorization=None, client_cert=None) for credential in way.place.credentials
+    )
+    stranger = replace(way, place=replace(way.place, credentials=bare))
+    answer: object = None
+    if stranger.place != way.place:
+        answer = gather({"bare": stranger.registry(deadline).registered_models}, deadline)["bare"]
+    if isinstance(answer, RegistryError) and answer.code == "denied":
         yield Check(
-            "warn", f"{name} has no owner tag in the registry", "set the registered model's tag `owner`"
+            "warn",
+            name,
+            f"the server asks for credentials: everyone with EDIT on the model can move its aliases, {no_record}",
+            "give EDIT to the gate alone",
+        )
+    elif isinstance(answer, BaseException):
+        yield Check("warn", name, f"whether the server asks for credentials is not known: {_words(answer)}")
+    else:
+        yield Check(
+            "warn",
+            name,
+            f"the server asks for no credentials: everyone who reaches it can move the alias, {no_record}",
+            "start it with --app-name basic-auth, and keep the token that may write in CI only",
         )
 
 
-def _manifest(loaded: LoadedManifest) -> Iterator[Check]:
+def _models(models: Sequence[Json], way: Access, loaded: LoadedManifest | None) -> Iterator[Check]:
+    """Look for the manifest's model; without a manifest, say which models there are."""
+    names = [str(model["name"]) for model in models]
+    if not models:
+        yield Check(
+            "bad",
+            "mlflow:model",
+            f"{way.place.shown} holds no registered model",
+            "is this the store you meant? look at MLFLOW_TRACKING_URI",
+        )
+    elif loaded is None:
+        yield Check("ok", "mlflow:model", f"models: {listed(names)}")
+    elif loaded.manifest.model.name in names:
+        yield from _model(models[names.index(loaded.manifest.model.name)], loaded)
+    else:
+        wanted = loaded.manifest.model.name
+        yield Check(
+            "bad",
+            "mlflow:model",
+            f"there is no model {listed([wanted])} in the registry{nearest(wanted, names)} (it has {listed(names)})",
+            f"correct {loaded.place('model', 'name')}, or look at MLFLOW_TRACKING_URI",
+        )
+
+
+def _model(model: Json, loaded: LoadedManifest) -> Iterator[Check]:
+    """Say which versions hold the aliases, and which aliases could be mistaken for them."""
+    declared = loaded.manifest.model
+    name, aliases = listed([declared.name]), aliases_of(model)
+    for alias, holds, nobody in (
+        (declared.champion, "in service", "nothing is in service"),
+        (declared.challenger, "asks for its place", "nothing asks for its place; name a version instead"),
+    ):
+        if alias in aliases:
+            yield Check("ok", f"mlflow:alias:{alias}", f"{name}@{alias} → v{aliases[alias]} ({holds})")
+        else:
+            yield Check("warn", f"mlflow:alias:{alias}", f"{name}@{alias} is not set: {nobody}")
+        for twin in sorted(other for other in aliases if other != alias and _same(other, alias)):
+            yield Check(
+                "bad",
+                f"mlflow:alias:{alias}",
+                f"{name} has the alias {listed([twin])} beside @{alias}: which one serving reads nobody knows",
+                "delete one of the two",
+            )
+    tags = tags_of(model)
+    if not any(tag in tags for tag in OWNER_TAGS):
+        yield Check(
+            "warn",
+            "mlflow:owner",
+            f"{name} has no owner tag in the registry",
+            "set the registered model's tag `owner` to the manifest's team",
+        )
+
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _manifest(loaded: LoadedManifest, environment: str) -> Iterator[Check]:
     """Say what the mission cannot do without and the manifest does not have."""
     manifest = loaded.manifest
-    files = policies_in_force(loaded)
-    count = sum(len(file.policies) for file in files)
-    yield Check("ok", f"{loaded.shown}: {count} policies in force from {len(files)} files")
+    try:
+        infos = catalogue(loaded, environment)
+    except AigateError as e:
+        yield Check("bad", "policies", e.message, e.fix)
+    else:
+        files = len({info.file for info in infos})
+        yield Check(
+            "ok",
+            "policies",
+            f"{loaded.shown}: {len(infos)} policies from {files} files are in force in {environment}",
+        )
     if manifest.owner is None:
-        yield Check("bad", "the manifest names no owner", 'add  owner: {team: …, contact: "#…"}')
+        yield Check(
+            "bad",
+            "manifest:owner",
+            "the manifest names no owner",
+            'add  owner: {team: <team>, contact: "#<channel>", escalation: https://<pager>}',
+        )
     if not any(metric.limited for metric in manifest.metrics.values()):
         yield Check(
-            "bad", "no metric has a limit", "add  metrics: {accuracy: {floor: {value: …, provenance: {…}}}}"
+            "bad",
+            "manifest:metrics",
+            "no metric has a limit",
+            "add  metrics: {accuracy: {range: [0, 1], floor: <least>, provenance: {set_by: <name>, "
+            f"set_on: <date>, environment: {environment}, run: <run id>}}}}}}",
         )
     if not any(stage.freshness for stage in manifest.stages):
         yield Check(
             "bad",
-            "no stage promises freshness",
-            "add  stages: [{name: …, owner: …, freshness: {…, max_age: 2h}}]",
+            "manifest:stages",
+            "no stage promises how fresh its data is",
+            "add  stages: [{name: <stage>, owner: <team>, freshness: {url: https://<host>/freshness.json, "
+            "time: <field>, max_age: 2h, provenance: {set_by: <name>, set_on: <date>, "
+            f"environment: {environment}, rationale: <why 2h>}}}}}}]",
         )
-    for path in manifest.runbooks.values():
-        if not path.startswith(("http://", "https://")) and not (loaded.folder / path).is_file():
-            yield Check(
-                "bad", f"the runbook {path} is not there", f"write it, or correct {loaded.place('runbooks')}"
-            )
+    yield from _runbooks(loaded)
 
 
-def _sources(loaded: LoadedManifest, world: World) -> Iterator[Check]:
-    """Ask every freshness source once, and say how old what it answers for is."""
-    for stage, reading in read_all(loaded, world.now, world.environ, world.deadline).items():
-        lost = gap(reading.freshness)
-        if lost is not None:
+def _runbooks(loaded: LoadedManifest) -> Iterator[Check]:
+    if not loaded.manifest.runbooks:
+        yield Check(
+            "bad", "manifest:runbooks", "no runbook is named", "add  runbooks: {default: runbooks/<name>.md}"
+        )
+    for blames, path in loaded.manifest.runbooks.items():
+        there = runbook_exists(loaded.folder, path)
+        if there is not True:
             yield Check(
                 "bad",
-                f"freshness of {stage}: {lost.missing} ({lost.source})",
-                "see the stage in the manifest",
+                f"runbook:{blames}",
+                f"the runbook {path} " + ("is not there" if gap(there) is None else there.missing),
+                f"write it, or correct {loaded.place('runbooks', blames)}",
             )
-            continue
-        age = world.now - reading.freshness.as_of
-        limit = next(
-            s.freshness.max_age.value for s in loaded.manifest.stages if s.name == stage and s.freshness
-        )
-        late = age > limit
-        yield Check(
-            "warn" if late else "ok",
-            f"freshness of {stage}: {show_duration(age)} old (promised {show_duration(limit)}) by {reading.source.adapter}",
-        )
+
+
+def _sources(loaded: LoadedManifest, world: World, deadline: Deadline) -> Iterator[Check]:
+    """Ask every freshness source once, and say how old what it answers for is."""
+    stages = {stage.name: stage for stage in loaded.manifest.stages}
+    try:
+        for name, reading in read_each(loaded, world.now, world.environ, deadline):
+            declared = stages[name].freshness
+            assert declared is not None  # only those that promise freshness are asked
+            number = loaded.manifest.stages.index(stages[name])
+            yield _source(
+                name,
+                reading,
+                declared,
+                world.now,
+                loaded.place("stages", number, "freshness"),
+                stages[name].owner,
+            )
+    except AigateError as e:
+        yield Check("bad", "freshness", e.message, e.fix)
+
+
+def _source(
+    name: str, reading: Reading, declared: Freshness, now: datetime, place: str, owner: str | None
+) -> Check:
+    key = f"freshness:{name}"
+    if (lost := gap(reading.freshness)) is not None:
+        return Check("bad", key, f"freshness of {name}: {lost.missing} ({lost.source})", f"see {place}")
+    old, limit = age(now, reading.freshness.as_of), declared.max_age.value
+    words = f"{name} is {show_duration(old)} old, promised {show_duration(limit)} ({reading.source.shown})"
+    if old > limit:
+        return Check("warn", key, words, f"ask {owner or 'its owner'} to bring it up to date")
+    return Check("ok", key, words)
 
 
 def _words(failure: BaseException) -> str:
-    return getattr(failure, "message", None) or type(failure).__name__
+    if isinstance(failure, AigateError | RegistryError):
+        return failure.message
+    return f"it cannot be asked ({type(failure).__name__})"
 
 
 def _registry_fix(failure: BaseException) -> str:
-    if getattr(failure, "code", "") == "denied":
+    if isinstance(failure, AigateError):
+        return failure.fix
+    if isinstance(failure, RegistryError) and failure.code == "denied":
         return "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     return "check MLFLOW_TRACKING_URI, and that the server runs"
-
-
-def _number(models: int) -> str:
-    return "1 registered model" if models == 1 else f"{models} registered models"

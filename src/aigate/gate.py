@@ -4,11 +4,13 @@ The only module that sees every room. Doors call it with what they read from
 the world (clock, environment, disk) and print what it returns.
 """
 
+import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
@@ -26,9 +28,6 @@ from aigate.manifest import PRODUCTION, Environment, PolicySelection
 from aigate.policy import PolicyFile
 from aigate.snapshot import Question, Snapshot
 
-DEADLINE = 30.0
-"""Seconds for all collection together, unless the door says otherwise."""
-
 
 @dataclass(frozen=True)
 class World:
@@ -38,7 +37,8 @@ class World:
     environ: Mapping[str, str]
     home: Path
     actor: Actor
-    deadline: float = DEADLINE
+    deadline: float
+    """Seconds for all collection together."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,31 @@ def evaluate(loaded: LoadedManifest, request: Request, world: World) -> Answer:
 
 
 def _without_secrets(snapshot: Snapshot, redactor: Redactor) -> Snapshot:
-    """Return the snapshot without any credential that a source echoed into its answer."""
-    text = snapshot.model_dump_json(by_alias=True)
-    clean = redactor.without_secrets(text)
-    return snapshot if clean == text else Snapshot.model_validate_json(clean)
+    """Return the snapshot without any credential that a source echoed into its answer.
+
+    Raises ConfigError where the evidence is no evidence without it: a password
+    such as `1` or `champion` stands in it by chance.
+    """
+    data = snapshot.model_dump(mode="json", by_alias=True)
+    clean = _redacted(data, redactor)
+    if clean == data:
+        return snapshot
+    try:
+        return Snapshot.model_validate_json(json.dumps(clean))
+    except pydantic.ValidationError:
+        raise ConfigError(
+            "a credential is so short or so common that the evidence cannot be told without it",
+            fix="give MLflow and the freshness sources credentials that nobody would guess",
+        ) from None  # its words would show what was taken out
+
+
+def _redacted(data: Any, redactor: Redactor) -> Any:
+    """Return loaded data with every text cleaned; keys are our own."""
+    if isinstance(data, dict):
+        return {key: _redacted(value, redactor) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_redacted(item, redactor) for item in data]
+    return redactor.without_secrets(data) if isinstance(data, str) else data
 
 
 def evaluate_snapshot(

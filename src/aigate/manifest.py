@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from aigate.values import (
     DURATION_SCHEMA,
+    LARGEST_INTEGER,
     NUMBER_SCHEMA,
     Day,
     Duration,
@@ -56,7 +57,7 @@ class DatasetRef(Model):
 
     name: Name
     digest: Name | None = None
-    rows: Annotated[int, Field(ge=1)] | None = None
+    rows: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)] | None = None
 
 
 class Provenance(Model):
@@ -172,7 +173,7 @@ class Metric(Model):
     """One-sided confidence of the non-inferiority test; without it, point estimates are compared."""
     kind: Literal["proportion", "mean"] | None = None
     """`proportion`: a share of rows. `mean`: the mean of a score per row."""
-    rows: Annotated[int, Field(ge=1)] | None = None
+    rows: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)] | None = None
     """Rows it was measured on, declared for a metric whose dataset is not logged."""
     anchor: Anchor | None = None
     slices: dict[Name, Slice] = {}

@@ -33,7 +33,6 @@ _SHARES = (
     "faithfulness",
     "match",
     "ndcg",
-    "score",
 )
 """Words in the name of a metric that lies between 0 and 1 and is better when higher, the likeliest first."""
 
@@ -83,8 +82,8 @@ def files(seen: Seen, *, schema: bool = False) -> dict[str, str]:
 def manifest(seen: Seen, *, schema: bool = False) -> str:
     """Return a manifest that loads; what only people can know stands in it as a comment to fill in.
 
-    What stands between angle brackets is to be replaced: a policy that finds it
-    where a person should be named takes it for nobody.
+    What stands between angle brackets is to be replaced; left as it is, a name
+    counts as none.
     """
     name = quoted(seen.model)
     lines = [
@@ -105,12 +104,12 @@ def manifest(seen: Seen, *, schema: bool = False) -> str:
 
 def _owner(seen: Seen) -> str:
     """Return the owner's line. Where to reach a team is never guessed: nobody would notice that it is wrong."""
-    team = quoted(seen.owner) if seen.owner else "<team>"
-    contact = quoted(seen.contact) if seen.contact else '"<#channel>"'
-    line = f"owner: {{team: {team}, contact: {contact}}}"
-    if seen.owner and seen.contact:
-        return line
-    return f"{line}  # who answers for the whole path, and where to ask?"
+    contact = quoted(seen.contact) if seen.contact else '"#<channel>"'
+    if not seen.owner:
+        return f"# owner: {{team: <team>, contact: {contact}}}  # who answers for the whole path?"
+    if not seen.contact:
+        return f"owner: {{team: {quoted(seen.owner)}}}  # and where to ask: contact: {contact}"
+    return f"owner: {{team: {quoted(seen.owner)}, contact: {contact}}}"
 
 
 def _metrics(seen: Seen) -> list[str]:
@@ -122,7 +121,9 @@ def _metrics(seen: Seen) -> list[str]:
             f"#   <metric>: {{range: [0, 1], floor: 0.9, max_drop: {show_number(MARGIN)}, provenance: {claim}}}",
         ]
     measured = proposal.metric
-    claim = _claim(seen, f"run: {quoted(measured.run_id)}, review_by: {seen.today + REVIEW}", method="measured")
+    claim = _claim(
+        seen, f"run: {quoted(measured.run_id)}, review_by: {seen.today + REVIEW}", method="measured"
+    )
     return [
         f"metrics:  # version {seen.version} has {_inline(measured.name)} {show_number(measured.value)}",
         f"  {quoted(measured.name)}:",
@@ -145,12 +146,13 @@ def propose(metrics: Iterable[Measurement]) -> Proposal | None:
     One whose data were logged, and were not the training data, comes first:
     the others the standard policies do not accept.
     """
-    shares = [(rank, m) for m in metrics if (rank := _rank(m)) is not None and MARGIN < m.value <= 1]
+    shares = [(rank, m) for m in metrics if (rank := _rank(m)) is not None and 2 * MARGIN <= m.value <= 1]
     if not shares:
         return None
-    _, metric = min(shares, key=lambda item: (not _on_logged_data(item[1]), item[0], len(item[1].name), item[1].name))
-    floor = metric.value - MARGIN
-    return Proposal(metric, min(floor, floor.quantize(_FLOOR_STEP, ROUND_FLOOR).normalize()))
+    _, metric = min(
+        shares, key=lambda item: (not _on_logged_data(item[1]), item[0], len(item[1].name), item[1].name)
+    )
+    return Proposal(metric, (metric.value - MARGIN).quantize(_FLOOR_STEP, ROUND_FLOOR).normalize())
 
 
 def _rank(metric: Measurement) -> int | None:

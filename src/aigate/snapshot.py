@@ -16,6 +16,7 @@ from aigate.values import (
     Duration,
     Evident,
     Instant,
+    Integer,
     Model,
     Name,
     Number,
@@ -75,7 +76,7 @@ class Dataset(Model):
     digest: Name
     context: Name | None = None
     """`training`, `evaluation`, or None where none was logged."""
-    rows: int | None = None
+    rows: Integer | None = None
 
 
 class Measurement(Model):
@@ -87,8 +88,8 @@ class Measurement(Model):
     """The data it was measured on; None where the measurement names none."""
     run_id: Name
     recorded_at: Instant
-    step: int = 0
-    rows: int | None = None
+    step: Integer = 0
+    rows: Integer | None = None
     """Rows behind it, where they are logged."""
     deviation: Number | None = None
     """Standard deviation of the score per row, where it is logged."""

@@ -184,6 +184,22 @@ def show_number(value: Decimal) -> str:
     return f"{value:f}"
 
 
+LARGEST_INTEGER = 2**53 - 1
+"""The largest whole number that every reader of JSON takes exactly (RFC 8785 refuses others)."""
+
+_INTEGER = re.compile(r"-?[1-9][0-9]{15,398}")
+
+
+def _integer(value: object) -> object:
+    if isinstance(value, str) and _INTEGER.fullmatch(value) and abs(int(value)) > LARGEST_INTEGER:
+        return int(value)
+    return value
+
+
+def _write_integer(value: int) -> int | str:
+    return value if abs(value) <= LARGEST_INTEGER else str(value)
+
+
 def parse_duration(value: object) -> timedelta:
     """Read a span of time: `90s`, `15m`, `2h`, `1d12h`, `4w`, or ISO 8601 (`PT12H`).
 
@@ -264,6 +280,13 @@ Number = Annotated[
     WithJsonSchema(NUMBER_SCHEMA),
 ]
 """A finite decimal taken from text, so that 0.92 - 0.02 is 0.90."""
+
+Integer = Annotated[
+    int,
+    BeforeValidator(_integer),
+    PlainSerializer(_write_integer, when_used="json"),
+]
+"""A whole number from outside. One that JSON's readers would round (beyond 2^53) is written as text."""
 
 Duration = Annotated[
     timedelta,

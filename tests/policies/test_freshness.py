@@ -125,6 +125,14 @@ def test_words_of_ones_own_can_be_welcome_but_never_bad_ones() -> None:
     expect("freshness.claimed", {"/stages/embeddings/freshness/claimed": "error"}, "fail", good=("error",))
 
 
+def test_one_silent_source_does_not_hide_the_bad_word_of_another() -> None:
+    changes: dict[str, object] = {
+        "/stages/features/freshness": missing("time-out"),
+        "/stages/embeddings/freshness/claimed": "error",
+    }
+    expect("freshness.claimed", changes, "fail", "time-out", keys=("embeddings",))
+
+
 def test_a_source_without_a_verdict_is_a_skip_and_a_silent_one_unknown() -> None:
     expect("freshness.claimed", {"/stages/embeddings/freshness/claimed": None}, "skip")
     expect("freshness.claimed", {"/stages/features/freshness": missing("time-out")}, "unknown", "time-out")

@@ -9,6 +9,7 @@ import click
 
 from aigate import __version__
 from aigate.cli.complain import complain, say
+from aigate.cli.terminal import outlets
 from aigate.errors import AigateError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -20,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("aigate.cli.demo", "Walk through a real failure on a real MLflow server."),
 }
 """Every command: where it lives, and its help in one line. Only the one that is called is imported."""
+
+
+COMPLETE = "_AIGATE_COMPLETE"
+"""By this variable a shell asks for completions: with no arguments, and it changes nothing where there are some."""
 
 
 class _Commands(click.Group):
@@ -39,10 +44,14 @@ class _Commands(click.Group):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as e:
-            raise click.UsageError(f"{e.message} Commands: {', '.join(COMMANDS)}.", ctx) from e
+        """Find the command; one that does not exist is named together with the nearest that does."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0].lower(), COMMANDS, n=1)
+            words = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"there is no command {args[0]!r}: {words}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 EPILOG = """\b
@@ -63,33 +72,58 @@ def root() -> None:
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit code; no traceback reaches the user."""
-    sys.exit(run(args))
+    """Run the command line and leave with its exit code; no traceback reaches the user.
+
+    What could not be said on standard output turns a 0 into 70, for a pipeline
+    may rely on it; a reader that hung up has had what it wanted.
+    """
+    with outlets() as out:
+        code = run(args)
+        sys.stdout.flush()
+        if out.lost:
+            say(f"standard output cannot be written: {out.lost}", code=70)
+            code = code or 70
+    sys.exit(code)
 
 
 def run(args: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    try:
-        result = root.main(args=args, prog_name="aigate", standalone_mode=False)
-    except click.exceptions.Exit as e:
-        return e.exit_code
-    except click.Abort:
-        return say("interrupted", code=130)
-    except click.ClickException as e:
-        e.show()
+    args = sys.argv[1:] if args is None else args
+    completing = not args and bool(os.environ.get(COMPLETE))  # noqa: TID251 - this is a door
+    if not args and not completing:
+        click.echo(root.get_help(click.Context(root, info_name="aigate")), err=True)
         return 2
+    try:
+        result = root.main(
+            args=args,
+            prog_name="aigate",
+            complete_var=COMPLETE if completing else "",
+            standalone_mode=False,
+        )
+    except click.ClickException as e:
+        path = e.ctx.command_path if isinstance(e, click.UsageError) and e.ctx is not None else "aigate"
+        return say(e.format_message(), fix=f"`{path} --help` says what there is", code=2)
+    except (click.Abort, KeyboardInterrupt):
+        return say("interrupted", code=130)
     except AigateError as e:
         return complain(e)
-    except KeyboardInterrupt:
-        return say("interrupted", code=130)
-    except BrokenPipeError:
-        return 70
+    except SystemExit as e:
+        return e.code if completing and isinstance(e.code, int) else _internal(e)
     except Exception as e:  # the last door: what nobody foresaw is 70, never a yes
-        if os.environ.get("AIGATE_TRACEBACK"):  # noqa: TID251 - this is a door
-            raise
-        return say(
-            f"internal error: {type(e).__name__}: {e}",
-            fix="nothing was decided; run it again with AIGATE_TRACEBACK=1 and report what it prints",
-            code=70,
-        )
+        return _internal(e)
     return result if isinstance(result, int) else 0
+
+
+def _internal(error: BaseException) -> int:
+    """Say where a fault in aigate itself lies. Its own words are not repeated: they may hold anything."""
+    import traceback
+
+    if os.environ.get("AIGATE_TRACEBACK"):  # noqa: TID251 - this is a door
+        traceback.print_exception(error)
+        return 70
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return say(
+        f"internal error: {type(error).__name__} at {place.name} ({os.path.basename(place.filename)}:{place.lineno})",  # noqa: PTH119 - no path is wanted
+        fix="nothing was decided; run it again with AIGATE_TRACEBACK=1 and report what it prints",
+        code=70,
+    )

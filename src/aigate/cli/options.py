@@ -2,14 +2,26 @@
 
 import getpass
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from aigate.decision import Actor
-from aigate.gate import DEADLINE, World
+from aigate.errors import ConfigError
 from aigate.manifest import PRODUCTION
+
+if TYPE_CHECKING:  # `--help` needs neither
+    from aigate.collect.manifest_file import LoadedManifest
+    from aigate.gate import World
+
+DEADLINE = 30.0
+"""Seconds for all evidence together, unless it is said otherwise."""
+
+LONGEST_NAME = 200
 
 manifest_option = click.option(
     "--manifest",
@@ -41,32 +53,61 @@ deadline_option = click.option(
 )
 
 
-def world(deadline: float = DEADLINE) -> World:
+def world(deadline: float = DEADLINE) -> "World":
     """Read the clock, the environment and who asks; everything below is handed these and reads none."""
+    from aigate.gate import World
+
     environ = dict(os.environ)  # noqa: TID251 - this is a door
     return World(
-        now=datetime.now(UTC),  # noqa: TID251 - the one reading of the clock
+        now=datetime.now(UTC).replace(microsecond=0),  # noqa: TID251 - the one reading of the clock
         environ=environ,
-        home=Path.home(),
+        home=home(),
         actor=actor(environ),
         deadline=deadline,
     )
 
 
-def actor(environ: dict[str, str]) -> Actor:
+def home() -> Path:
+    """Return the user's folder; one that holds nothing where the user has none, as in some containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
+
+
+def load_if_there(manifest: Path) -> "LoadedManifest | None":
+    """Load the manifest; None where none was named and there is none in this folder."""
+    from aigate.collect.manifest_file import load_manifest
+
+    named = click.get_current_context().get_parameter_source("manifest") is not ParameterSource.DEFAULT
+    try:
+        return load_manifest(manifest)
+    except ConfigError as e:
+        if named or not isinstance(e.__cause__, FileNotFoundError):
+            raise
+        return None
+
+
+def actor(environ: Mapping[str, str]) -> Actor:
     """Return who asks: the pipeline's own account of itself, else the user's name."""
     if environ.get("GITHUB_ACTIONS") == "true":
         repository = environ.get("GITHUB_REPOSITORY", "")
         server, run = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_RUN_ID", "")
         return Actor(
-            name=f"github:{environ.get('GITHUB_ACTOR') or 'unknown'}",
+            name=_one_line("github", environ.get("GITHUB_ACTOR", "")),
             run=f"{server}/{repository}/actions/runs/{run}" if server and run else "",
         )
     if environ.get("GITLAB_CI") == "true":
         return Actor(
-            name=f"gitlab:{environ.get('GITLAB_USER_LOGIN') or 'unknown'}", run=environ.get("CI_JOB_URL", "")
+            name=_one_line("gitlab", environ.get("GITLAB_USER_LOGIN", "")), run=environ.get("CI_JOB_URL", "")
         )
     try:
-        return Actor(name=f"user:{getpass.getuser()}")
+        return Actor(name=_one_line("user", getpass.getuser()))
     except (OSError, KeyError, ImportError):
         return Actor(name="user:unknown")
+
+
+def _one_line(kind: str, name: str) -> str:
+    """Return a name that a record takes, whatever stands in the environment."""
+    shown = "".join(c for c in name if c.isprintable()).strip()
+    return f"{kind}:{shown or 'unknown'}"[:LONGEST_NAME]

@@ -5,39 +5,46 @@ from pathlib import Path
 
 import click
 
-from aigate.cli.options import environment_option, manifest_option
+from aigate.cli.options import environment_option, load_if_there, manifest_option
+from aigate.cli.terminal import show
+from aigate.errors import UsageError
+from aigate.manifest import PRODUCTION, level_of
 
 
 @click.command("policies")
 @manifest_option
 @environment_option
 @click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(manifest: Path, environment: str, shape: str) -> None:
+def command(manifest: Path, environment: str, shape: str) -> int:
     """List the policies in force, with level, parameters and what a failure of each blames.
 
     Without a manifest in this folder it lists the standard pack.
     """
-    from aigate.collect.manifest_file import load_manifest
     from aigate.gate import catalogue, environment_of
-    from aigate.manifest import level_of
-    from aigate.report.clean import clean
 
-    loaded = load_manifest(manifest) if manifest.exists() or manifest != Path("aigate.yaml") else None
-    infos = catalogue(loaded, environment)
+    loaded = load_if_there(manifest)
+    if loaded is None and environment != PRODUCTION:
+        raise UsageError(
+            f"no manifest here says what {environment!r} is", fix="name the manifest: --manifest FILE"
+        )
     levels = environment_of(loaded, environment).levels if loaded is not None else {}
+    infos = catalogue(loaded, environment)
     if shape == "json":
         rows = [{**info.model_dump(mode="json"), "level": level_of(info.id, levels)} for info in infos]
-        click.echo(
-            json.dumps({"schema": "aigate.policies/v1", "policies": rows}, indent=2, ensure_ascii=True)
-        )
-        return
+        found = {
+            "schema": "aigate.policies/v1",
+            "environment": environment,
+            "manifest": None if loaded is None else loaded.shown,
+            "policies": rows,
+        }
+        click.echo(json.dumps(found, indent=2))
+        return 0
     width = max(len(info.id) for info in infos)
     for info in infos:
         level = level_of(info.id, levels)
-        click.echo(
-            f"{clean(info.id):<{width}}  {level:<7}  {info.severity:<8}  {info.blames:<7}  {clean(info.title)}"
-        )
+        show(info.id, level, info.severity, info.blames, info.title, widths=(width, 7, 8, 7))
         for param in info.params:
-            click.echo(f"{'':<{width}}  · {clean(param.key)} = {clean(param.value) or '(empty)'}")
+            show(f"· {param.key} = {param.value or '(empty)'}", indent=" " * (width + 2))
     place = loaded.shown if loaded is not None else "no manifest here: the standard pack"
-    click.echo(f"{len(infos)} policies in force in {environment} ({place})")
+    show(f"{len(infos)} policies in force in {environment} ({place})")
+    return 0

@@ -148,12 +148,14 @@ class Fetcher:
         accept: tuple[str, ...] = JSON_TYPES,
         accept_status: Collection[int] = (200,),
         read_body: bool = True,
+        sink: Callable[[bytes], object] | None = None,
     ) -> Response:
         """Send a request and return its whole answer.
 
         `json` is sent as the body. A status outside of `accept_status` and a
         media type outside of `accept` (empty: any) are failures. With
-        `read_body=False` the answer's headers are enough. Only GET and
+        `read_body=False` the answer's headers are enough. A `sink` is given the
+        body piece by piece, and the response is left without one. Only GET and
         HEAD are repeated (failed connections, 429, 502, 503, 504) and
         redirected (within the origin). Raises FetchError for whatever the
         other end does; ConfigError where a certificate file of the origin's
@@ -174,6 +176,7 @@ class Fetcher:
             accept=accept,
             accept_status=accept_status,
             read_body=read_body,
+            sink=sink,
         )
         response = self._with_retries(ask, target)
         return replace(response, elapsed_ms=round((self.deadline.now() - started) * 1000))
@@ -357,11 +360,14 @@ class Fetcher:
         if not length.isdecimal() or len(length) > 18 or int(length) > ask.max_bytes:
             raise too_large
         body = bytearray()
+        take = body.extend if ask.sink is None else ask.sink
+        size = 0
         for chunk in answer.iter_stream():
             self.deadline.left()
-            if len(body) + len(chunk) > ask.max_bytes:
+            size += len(chunk)
+            if size > ask.max_bytes:
                 raise too_large
-            body += chunk
+            take(chunk)
         return bytes(body)
 
 

@@ -181,7 +181,9 @@ def _metrics(reader: RegistryReader, name: str, number: str, now: datetime) -> t
     return tuple(m for m in first.values() if gap(m.value) is None)
 
 
-def _points(reader: RegistryReader, version: Json) -> tuple[tuple[Point, ...], dict[str, Run | RegistryError]]:
+def _points(
+    reader: RegistryReader, version: Json
+) -> tuple[tuple[Point, ...], dict[str, Run | RegistryError]]:
     model_id = typed.model_id_of(str(version.get("source", "")))
     model = None if model_id is None else reader.logged_model(model_id)
     points = model_points(model) if model is not None else ()

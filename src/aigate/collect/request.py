@@ -1,7 +1,7 @@
 """What a fetch asks for, and what it takes for an answer."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 MAX_BYTES = 1024 * 1024
@@ -24,6 +24,8 @@ class Request:
     accept: tuple[str, ...]
     accept_status: Collection[int]
     read_body: bool
+    sink: Callable[[bytes], object] | None = None
+    """Takes the body piece by piece, in place of the response."""
 
     @classmethod
     def of(
@@ -36,6 +38,7 @@ class Request:
         accept: tuple[str, ...],
         accept_status: Collection[int],
         read_body: bool,
+        sink: Callable[[bytes], object] | None = None,
     ) -> "Request":
         """Make a request; raise ValueError where a caller sets a header that is not his to set."""
         given = headers or {}
@@ -58,6 +61,7 @@ class Request:
             accept=accept,
             accept_status=accept_status,
             read_body=read_body,
+            sink=sink,
         )
 
     def takes(self, media_type: str) -> bool:

@@ -155,7 +155,9 @@ def read_each(
         asked = tasks(loaded.manifest, World(fetcher=fetcher, folder=loaded.folder, now=now), keys)
 
         def collect() -> None:
-            done = gather({name: _announced(name, task, found, ready) for name, task in asked.items()}, deadline)
+            done = gather(
+                {name: _announced(name, task, found, ready) for name, task in asked.items()}, deadline
+            )
             for name, outcome in done.items():  # those that did not end in time have announced nothing
                 if name not in found:
                     found[name] = outcome

@@ -144,6 +144,19 @@ def test_the_error_row_of_older_versions(ask: Ask, write: Write, now: datetime) 
     assert "secret" not in reason
 
 
+def test_a_row_without_a_time(ask: Ask, write: Write, now: datetime) -> None:
+    write(artifact(now, row(now, max_loaded_at=None)))
+    assert "could not read" in why_missing(ask(DECLARED))
+
+
+def test_a_clock_a_little_ahead_makes_no_evidence_from_the_future(
+    ask: Ask, write: Write, now: datetime
+) -> None:
+    ahead = row(now, snapshotted_at=ago(now, seconds=-40))
+    write(artifact(now, ahead, age=timedelta(seconds=-45)))
+    assert fresh(ask(DECLARED)).observed_at == now
+
+
 def test_an_error_beside_a_time(ask: Ask, write: Write, now: datetime) -> None:
     write(artifact(now, row(now, error="half read")))
     assert "could not read" in why_missing(ask(DECLARED))

@@ -345,8 +345,13 @@ class TestFile:
     def test_a_declared_moment_is_better_than_the_files(
         self, ask: Ask, tmp_path: Path, now: datetime
     ) -> None:
-        self.write(tmp_path, {"t": ago(now, hours=2), "made": ago(now, hours=1)}, now)
-        assert fresh(ask({**self.declared, "observed": "made"})).observed_at == now - timedelta(hours=1)
+        for written in (
+            now,
+            now - timedelta(days=400),
+        ):  # a checkout makes files new, an image makes them old
+            self.write(tmp_path, {"t": ago(now, hours=2), "made": ago(now, hours=1)}, written)
+            found = fresh(ask({**self.declared, "observed": "made"}))
+            assert found.observed_at == now - timedelta(hours=1)
 
     def test_a_file_from_tomorrow_is_no_younger_than_now(
         self, ask: Ask, tmp_path: Path, now: datetime

@@ -1,5 +1,6 @@
 """One contract for both readers, against one real MLflow server."""
 
+import hashlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -216,6 +217,9 @@ def test_a_file_is_read_whole_or_not_at_all(rest: RegistryReader, churn: Churn) 
     assert rest.artifact(root, "data/weights.txt", 4) == b"good"
     assert code_of(lambda: rest.artifact(root, "data/weights.txt", 3)) == "limit"
     assert code_of(lambda: rest.artifact(root, "nonesuch", 100)) == "not_found"
+    assert rest.sha256(root, "data/weights.txt", 4) == hashlib.sha256(b"good").hexdigest()
+    assert code_of(lambda: rest.sha256(root, "data/weights.txt", 5)) == "broken"
+    assert code_of(lambda: rest.sha256(root, "nonesuch", 100)) == "not_found"
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a//b", "a/./b", "..", "a\\b", "a\nb", "x/../../y"])
@@ -229,3 +233,4 @@ def test_files_behind_a_server_need_the_server(client: RegistryReader, churn: Ch
     root = ArtifactRoot("model", churn.champion.model_id)
     assert code_of(lambda: client.artifacts(root)) == "unsupported"
     assert code_of(lambda: client.artifact(root, "MLmodel", 100)) == "unsupported"
+    assert code_of(lambda: client.sha256(root, "MLmodel", 57)) == "unsupported"

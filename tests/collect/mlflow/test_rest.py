@@ -1,13 +1,19 @@
 """The REST reader against servers that answer wrongly: nothing that was not asked for is believed."""
 
+import hashlib
 import json
+import os
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from aigate.collect.mlflow.reader import FOLDERS_LIMIT, ArtifactRoot, RegistryError, RegistryReader
-from fakes import Asked, Reply, WebServer, json_reply
+from fakes import Asked, RawServer, Reply, WebServer, json_reply
 from reading import reader_of
 
 API = "/api/2.0/mlflow/"
@@ -273,8 +279,6 @@ def test_too_large_an_answer_is_a_limit(web: WebServer, reader: RegistryReader) 
 
 
 def test_the_deadline_is_the_readers(web: WebServer) -> None:
-    import threading
-
     release = threading.Event()
 
     def slow(_: Asked) -> Reply:
@@ -387,6 +391,65 @@ def test_a_file_listed_twice_is_broken(web: WebServer, reader: RegistryReader) -
     file = {"path": "model/a", "is_dir": False, "file_size": 1}
     web.routes[API + "artifacts/list"] = json_reply({"files": [file, file]})
     assert failure(lambda: reader.artifacts(ArtifactRoot("run", RUN, "model"))).code == "broken"
+
+
+def test_a_file_is_hashed_as_it_arrives(web: WebServer, reader: RegistryReader) -> None:
+    content = b"weights " * 100_000
+    web.routes["/get-artifact"] = Reply(content, content_type="application/octet-stream")
+    root = ArtifactRoot("run", RUN)
+    assert reader.sha256(root, "model/w", len(content)) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(("listed", "code"), [(4, "limit"), (6, "broken")])
+def test_a_file_of_another_size_than_listed_is_not_hashed(
+    web: WebServer, reader: RegistryReader, listed: int, code: str
+) -> None:
+    web.routes["/get-artifact"] = Reply(b"12345", content_type="application/octet-stream")
+    assert failure(lambda: reader.sha256(ArtifactRoot("run", RUN), "w", listed)).code == code
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "not_found"), (403, "denied"), (400, "unreachable")])
+def test_an_error_is_not_hashed(web: WebServer, reader: RegistryReader, status: int, code: str) -> None:
+    web.routes["/get-artifact"] = json_reply({"error_code": "X", "message": "no"}, status)
+    assert failure(lambda: reader.sha256(ArtifactRoot("run", RUN), "w", 10_000)).code == code
+
+
+@pytest.mark.slow
+def test_a_large_file_takes_little_memory() -> None:
+    """512 MiB through the digest, in a process that counts its memory."""
+    size = 512 * 1024 * 1024
+    piece = bytes(1024 * 1024)
+    program = (
+        "import resource, sys\n"
+        "from reading import reader_of\n"
+        "from aigate.collect.mlflow.reader import ArtifactRoot\n"
+        "reader = reader_of(sys.argv[1])\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"print(reader.sha256(ArtifactRoot('run', 'r'), 'w', {size}))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+
+    def pour(connection: socket.socket, stop: threading.Event) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        for _ in range(size // len(piece)):
+            connection.sendall(piece)
+
+    expected = hashlib.sha256()
+    for _ in range(size // len(piece)):
+        expected.update(piece)
+    with RawServer(pour) as raw:
+        done = subprocess.run(
+            [sys.executable, "-c", program, raw.url()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    digest, grown = done.stdout.split()
+    assert digest == expected.hexdigest()
+    assert int(grown) < 64 * 1024, "kilobytes"
 
 
 def test_no_message_holds_a_query_or_a_token(web: WebServer) -> None:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from aigate.collect.concurrent import gather
 from aigate.collect.deadline import Deadline, DeadlineError
 from aigate.collect.mlflow import checks
-from aigate.collect.mlflow.files import check_listing, walk
+from aigate.collect.mlflow.files import Hashing, check_listing, walk
 from aigate.collect.mlflow.reader import (
     MODELS_LIMIT,
     PAGE_LIMIT,
@@ -202,6 +202,21 @@ class ClientReader:
         if len(content) > max_bytes:
             raise RegistryError("limit", f"{asked}: more than {max_bytes} bytes")
         return content
+
+    def sha256(self, root: ArtifactRoot, path: str, size: int) -> str:
+        """Return the SHA-256 of one file; MLflow's library puts it on disk first."""
+        asked = f"file {checks.ask_path(path)!r} of {root.kind} {root.id}"
+
+        def ask() -> str:
+            hashing = Hashing()
+            with tempfile.TemporaryDirectory(prefix="aigate-") as folder:
+                local = Path(self._repository(root).download_artifacts(path, folder))
+                with local.open("rb") as file:
+                    while piece := file.read(1024 * 1024):
+                        hashing.take(piece)
+            return hashing.result(path, size)
+
+        return self._bounded(asked, ask)
 
     def _repository(self, root: ArtifactRoot) -> Any:
         """Return MLflow's access to where a root's files lie; runs in a bounded thread."""

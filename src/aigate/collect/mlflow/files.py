@@ -1,13 +1,12 @@
 """The files of a model: walked, capped, and reduced to one digest."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from aigate.collect.concurrent import gather
 from aigate.collect.deadline import Deadline
 from aigate.collect.mlflow import checks
 from aigate.collect.mlflow.reader import (
-    FILE_BYTES,
     FILES_LIMIT,
     FOLDERS_LIMIT,
     TOTAL_BYTES,
@@ -17,9 +16,6 @@ from aigate.collect.mlflow.reader import (
     RegistryError,
     RegistryReader,
 )
-
-SMALL_BYTES = 1024 * 1024
-"""Files up to this size are read several at a time."""
 
 
 def check_listing(found: Json, folder: str) -> Json:
@@ -61,7 +57,6 @@ def artifact_digest(
     root: ArtifactRoot,
     deadline: Deadline,
     *,
-    file_bytes: int = FILE_BYTES,
     total_bytes: int = TOTAL_BYTES,
 ) -> str:
     """Return `sha256:` and the digest over path and content of every file of a model.
@@ -74,41 +69,41 @@ def artifact_digest(
     files = reader.artifacts(root)
     if not files:
         raise RegistryError("not_found", f"{root.kind} {root.id} has no files at {root.path or 'its root'}")
-    _check_size(files, file_bytes, total_bytes)
-    small = {file.path: _hash(reader, root, file) for file in files if file.size <= SMALL_BYTES}
+    total = sum(file.size for file in files)
+    if total > total_bytes:
+        raise RegistryError("limit", f"the model has {total} bytes; {total_bytes} are read for its digest")
     digests: dict[str, str] = {}
-    for path, outcome in gather(small, deadline, workers=4).items():
+    for path, outcome in gather(
+        {file.path: _ask_digest(reader, root, file) for file in files}, deadline, workers=4
+    ).items():
         if isinstance(outcome, BaseException):
             raise outcome
         digests[path] = outcome
-    for file in files:
-        # One at a time: each is in memory whole.
-        if file.path not in digests:
-            digests[file.path] = _hash(reader, root, file)()
     below = len(root.path) + 1 if root.path else 0
     lines = "".join(f"{digests[file.path]}  {file.path[below:]}\n" for file in files)
     return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
-def _check_size(files: Sequence[ArtifactFile], file_bytes: int, total_bytes: int) -> None:
-    largest = max(files, key=lambda file: file.size)
-    total = sum(file.size for file in files)
-    if largest.size > file_bytes:
-        raise RegistryError(
-            "limit",
-            f"{largest.path} has {largest.size} bytes; files are read for their digest up to {file_bytes}",
-        )
-    if total > total_bytes:
-        raise RegistryError("limit", f"the model has {total} bytes; {total_bytes} are read for its digest")
+def _ask_digest(reader: RegistryReader, root: ArtifactRoot, file: ArtifactFile) -> Callable[[], str]:
+    return lambda: reader.sha256(root, file.path, file.size)
 
 
-def _hash(reader: RegistryReader, root: ArtifactRoot, file: ArtifactFile) -> Callable[[], str]:
-    def ask() -> str:
-        content = reader.artifact(root, file.path, max(file.size, 1))
-        if len(content) != file.size:
+class Hashing:
+    """Takes a file's content piece by piece and keeps its digest and its size."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def take(self, piece: bytes) -> None:
+        """Take the next piece."""
+        self._digest.update(piece)
+        self.size += len(piece)
+
+    def result(self, path: str, size: int) -> str:
+        """Return the digest; raise where the file is not as large as it was listed."""
+        if self.size != size:
             raise RegistryError(
-                "broken", f"{file.path} is listed with {file.size} bytes and has {len(content)}: it changed?"
+                "broken", f"{path} is listed with {size} bytes and has {self.size}: it changed?"
             )
-        return hashlib.sha256(content).hexdigest()
-
-    return ask
+        return self._digest.hexdigest()

@@ -41,11 +41,8 @@ FILES_LIMIT = 1_000
 FOLDERS_LIMIT = 200
 """Folders of one model: each costs a request."""
 
-FILE_BYTES = 64 * 1024 * 1024
-"""Largest file that is read for its digest; it is held in memory while it is hashed."""
-
-TOTAL_BYTES = 1024 * 1024 * 1024
-"""Bytes of one model that are read for its digest, all files together."""
+TOTAL_BYTES = 8 * 1024 * 1024 * 1024
+"""Bytes of one model that are read for its digest, all files together; the run's deadline ends it sooner."""
 
 
 class RegistryError(Exception):
@@ -138,3 +135,9 @@ class RegistryReader(Protocol):
 
     def artifact(self, root: ArtifactRoot, path: str, max_bytes: int) -> bytes:
         """Return one file's content; `path` is relative to the root's id."""
+
+    def sha256(self, root: ArtifactRoot, path: str, size: int) -> str:
+        """Return the SHA-256 of one file in hexadecimal; one that has not `size` bytes is broken evidence.
+
+        However large it is, little of it is in memory at a time.
+        """

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from aigate.collect.fetch import Fetcher
 from aigate.collect.mlflow import checks
-from aigate.collect.mlflow.files import check_listing, walk
+from aigate.collect.mlflow.files import Hashing, check_listing, walk
 from aigate.collect.mlflow.reader import (
     MODELS_LIMIT,
     PAGE_LIMIT,
@@ -174,12 +174,7 @@ class RestReader:
 
     def artifact(self, root: ArtifactRoot, path: str, max_bytes: int) -> bytes:
         """Return one file, which the server fetches from wherever it lies."""
-        asked = f"file {checks.ask_path(path)!r} of {root.kind} {root.id}"
-        if root.kind == "run":
-            place, params = "/get-artifact", {"run_uuid": checks.ask_id(root.id), "path": path}
-        else:
-            place = f"/ajax-api/2.0/mlflow/logged-models/{checks.ask_model_id(root.id)}/artifacts/files"
-            params = {"artifact_file_path": path}
+        place, params, asked = _file(root, path)
         # An error's own body may be larger than the file that was asked for.
         answer = self._send("GET", self._tracking, place, asked, params, max_bytes=max(max_bytes, 65_536))
         if answer.status != 200:
@@ -187,6 +182,20 @@ class RestReader:
         if len(answer.body) > max_bytes:
             raise RegistryError("limit", f"{asked}: more than {max_bytes} bytes")
         return answer.body
+
+    def sha256(self, root: ArtifactRoot, path: str, size: int) -> str:
+        """Return the SHA-256 of one file, hashed as it arrives."""
+        place, params, asked = _file(root, path)
+        if self._workspace:
+            self._check_workspace(self._tracking)
+        hashing = Hashing()
+        try:
+            self._fetcher.request(
+                "GET", self._tracking + place, params=params, max_bytes=size, accept=(), sink=hashing.take
+            )
+        except FetchError as e:
+            raise _translated(e, asked) from e
+        return hashing.result(path, size)
 
     def _description(self, base: str) -> Json:
         """Return what a server tells of itself; empty where it is of MLflow 2."""
@@ -293,9 +302,20 @@ class RestReader:
         return answer
 
 
+def _file(root: ArtifactRoot, path: str) -> tuple[str, dict[str, str], str]:
+    """Return where a file is asked for, with what, and how the question is called in messages."""
+    asked = f"file {checks.ask_path(path)!r} of {root.kind} {root.id}"
+    if root.kind == "run":
+        return "/get-artifact", {"run_uuid": checks.ask_id(root.id), "path": path}, asked
+    place = f"/ajax-api/2.0/mlflow/logged-models/{checks.ask_model_id(root.id)}/artifacts/files"
+    return place, {"artifact_file_path": path}, asked
+
+
 def _translated(error: FetchError, asked: str) -> RegistryError:
     codes: dict[str, Code] = {"deadline": "deadline", "too_large": "limit"}
-    return RegistryError(codes.get(error.code, "unreachable"), f"{asked}: {error.message}")
+    statuses: dict[int | None, Code] = {401: "denied", 403: "denied", 404: "not_found"}
+    code = statuses.get(error.status) or codes.get(error.code, "unreachable")
+    return RegistryError(code, f"{asked}: {error.message}")
 
 
 def _parsed(answer: Response, asked: str, max_bytes: int = _ONE_BYTES) -> object:
