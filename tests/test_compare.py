@@ -7,6 +7,7 @@ import pytest
 from aigate.compare import believable, brief, scorer
 from aigate.manifest import Metric
 from aigate.policy import Unknown
+from aigate.snapshot import Measurement
 from aigate.testing import NOW, passing_snapshot
 
 MEASURED = passing_snapshot().judged.metric("accuracy")
@@ -42,6 +43,12 @@ def test_a_measurement_in_its_range_is_believed() -> None:
 def test_one_outside_is_not(rule: Metric, outcome: str) -> None:
     with pytest.raises(Unknown, match=outcome):
         believable(MEASURED, rule, NOW)
+
+
+def test_infinity_as_mlflow_stores_it_is_in_no_range() -> None:
+    infinite = Measurement(**{**dict(MEASURED), "value": Decimal("1.7976931348623157E+308")})
+    with pytest.raises(Unknown, match="which cannot be"):
+        believable(infinite, Metric(range=(Decimal(0), Decimal("1e390"))), NOW)
 
 
 def test_a_judge_is_declared_or_named_by_mlflow() -> None:

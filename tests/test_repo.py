@@ -30,7 +30,7 @@ REGISTRY = re.compile(
         for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("deb", "debian", "org"))
     )
 )
-STRANGER = re.compile(r"(?:pip3?|pipx|uv add|uv tool)(?: install)?(?: [^\n`]*)? aigate(?![\w-])(?!-mlops)")
+STRANGER = re.compile(r"(?:(?:pip3?|pipx|uv tool) install|uv add)(?: [^\n`]*)? aigate(?![\w-])")
 """An order to install `aigate`, which is another project's package; ours is aigate-mlops."""
 
 
@@ -77,6 +77,7 @@ def test_no_file_says(pattern: re.Pattern[str]) -> None:
         (STRANGER, "uv tool install --quiet ai" + "gate==1", True),
         (STRANGER, "pip install 'aigate-mlops[mlflow]'", False),
         (STRANGER, "pip install aigate-mlops", False),
+        (STRANGER, "pip uninstall aigate", False),
     ],
 )
 def test_the_guards_see(pattern: re.Pattern[str], text: str, found: bool) -> None:

@@ -1,6 +1,5 @@
 """A value that cannot be trusted cannot be built, and what was built survives being written down."""
 
-import threading
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -213,7 +212,10 @@ def test_what_is_no_certain_instant_is_refused(value: object) -> None:
         Holder.model_validate({"instant": value})
 
 
-@given(st.datetimes(timezones=st.timezones()))
+OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(timezones=OFFSETS))
 def test_an_instant_comes_back_as_it_was(value: datetime) -> None:
     try:
         holder = Holder(instant=value)
@@ -408,44 +410,6 @@ def test_data_is_frozen_and_closed() -> None:
         holder.name = "b"  # type: ignore[misc]  # what is refused
     with pytest.raises(ValidationError, match="Extra inputs"):
         Holder.model_validate({"nmae": "a"})
-
-
-def test_a_model_may_be_met_by_many_threads_first() -> None:
-    """Validators are built when they are first needed, and collectors run at once."""
-
-    class Part(Model):
-        value: Number
-
-    class Whole(Model):
-        parts: tuple[Part, ...]
-
-    errors: list[BaseException] = []
-    start = threading.Barrier(8)
-
-    def build() -> None:
-        start.wait()
-        try:
-            for _ in range(20):
-                whole = Whole(parts=(Part(value=Decimal(1)),))
-                assert Whole.model_validate_json(whole.model_dump_json()) == whole
-        except BaseException as e:
-            errors.append(e)
-
-    threads = [threading.Thread(target=build) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-
-
-def test_models_are_built_when_they_are_needed() -> None:
-    class Unused(Model):
-        value: Number
-
-    assert not Unused.__pydantic_complete__
-    Unused(value=Decimal(1))
-    assert Unused.__pydantic_complete__
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------

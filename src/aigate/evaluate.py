@@ -134,7 +134,8 @@ def _verdict(
     assessed = count(judgements).assessed
     unknown = _unknown(snapshot, subject, holder)
     if failed:
-        return _failed(promote, failed, open_, len(counting), unknown)
+        applicable = sum(j.result.outcome != "skip" for j in counting)
+        return _failed(promote, failed, open_, applicable, unknown)
     if unknown:
         return "hold", unknown
     if open_:

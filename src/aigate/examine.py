@@ -20,7 +20,8 @@ from aigate.collect.registry import CLOCK_LIMIT
 from aigate.collect.stages import addresses, read_each
 from aigate.errors import AigateError
 from aigate.gate import World, catalogue
-from aigate.manifest import Freshness
+from aigate.manifest import Freshness, Owner
+from aigate.register import register
 from aigate.snapshot import age
 from aigate.values import gap, show_duration
 
@@ -110,8 +111,7 @@ def _answers(reader: RegistryReader, way: Access, deadline: Deadline, took: int,
     if not isinstance(facts, BaseException):
         version = f" {facts.version}" if facts.version else ""
         store = f" · {facts.store}" if facts.store else ""
-    number = "1 registered model" if models == 1 else f"{models} registered models"
-    return f"MLflow{version} at {way.place.shown} answers ({took} ms){store} · {number}"
+    return f"MLflow{version} at {way.place.shown} answers ({took} ms){store} · {_number(models, 'registered model')}"
 
 
 def _clock(there: datetime | None, here: datetime) -> Iterator[Check]:
@@ -228,12 +228,14 @@ def _manifest(loaded: LoadedManifest, environment: str) -> Iterator[Check]:
             "policies",
             f"{loaded.shown}: {len(infos)} policies from {files} files are in force in {environment}",
         )
-    if manifest.owner is None:
+    yield from _owner(manifest.owner)
+    if bare := [item.name for item in register(manifest) if item.provenance is None]:
         yield Check(
             "bad",
-            "manifest:owner",
-            "the manifest names no owner",
-            'add  owner: {team: <team>, contact: "#<channel>", escalation: https://<pager>}',
+            "manifest:provenance",
+            f"{_number(len(bare), 'limit')} without an origin: {listed(bare)}",
+            "add  provenance: {set_by: <name>, set_on: <date>, "
+            f"environment: {environment}, run: <run id>}}  beside each (rationale: <why> for an age)",
         )
     if not any(metric.limited for metric in manifest.metrics.values()):
         yield Check(
@@ -255,6 +257,28 @@ def _manifest(loaded: LoadedManifest, environment: str) -> Iterator[Check]:
     yield from _runbooks(loaded)
 
 
+def _owner(owner: Owner | None) -> Iterator[Check]:
+    """Say whether somebody answers for the whole path and can be reached, as `ownership.accountable` does."""
+    words = 'owner: {team: <team>, contact: "#<channel>", escalation: https://<pager>}'
+    if owner is None or _blank(owner.team):
+        yield Check("bad", "manifest:owner", "the manifest names no owner", f"add  {words}")
+    elif _blank(owner.contact) and _blank(owner.escalation):
+        yield Check(
+            "bad",
+            "manifest:owner",
+            f"{owner.team} cannot be reached: no contact, no escalation",
+            f"write  {words}",
+        )
+
+
+def _blank(name: str | None) -> bool:
+    return name is None or not name.strip() or name.startswith("<")
+
+
+def _number(count: int, word: str) -> str:
+    return f"1 {word}" if count == 1 else f"{count} {word}s"
+
+
 def _runbooks(loaded: LoadedManifest) -> Iterator[Check]:
     if not loaded.manifest.runbooks:
         yield Check(
@@ -262,11 +286,12 @@ def _runbooks(loaded: LoadedManifest) -> Iterator[Check]:
         )
     for blames, path in loaded.manifest.runbooks.items():
         there = runbook_exists(loaded.folder, path)
-        if there is not True:
+        lost = gap(there)
+        if lost is not None or not there:
             yield Check(
                 "bad",
                 f"runbook:{blames}",
-                f"the runbook {path} " + ("is not there" if gap(there) is None else there.missing),
+                f"the runbook {path} {lost.missing if lost is not None else 'is not there'}",
                 f"write it, or correct {loaded.place('runbooks', blames)}",
             )
 

@@ -36,11 +36,11 @@ _SHARES = (
 )
 """Words in the name of a metric that lies between 0 and 1 and is better when higher, the likeliest first."""
 
-_NOT_SHARES = frozenset(
-    "train training loss error err brier hinge mae mse rmse mape log std stddev var variance min max p50 p90 p95 "
-    "p99 count rows total latency time seconds ms drift false fpr fnr cost".split()
+_NO_SHARE = re.compile(
+    "train(ing)?|loss|err(or)?|brier|hinge|log|mae|mape|r?mse|std(dev)?|var(iance)?|min|max|p[0-9]+|count|rows|total|"
+    "latency|time|seconds|ms|drift|false|f[pn]r|cost"
 )
-"""Words in the name of one that is not, or says nothing of unseen data."""
+"""Words in the name of one that is not, or that says nothing of unseen data."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def propose(metrics: Iterable[Measurement]) -> Proposal | None:
 def _rank(metric: Measurement) -> int | None:
     """Return how likely a metric is to be what everybody looks at, 0 first; None where it is no share."""
     words = [word for word in re.split(r"[^a-z0-9]+", metric.name.lower()) if word]
-    if _NOT_SHARES.intersection(words):
+    if any(map(_NO_SHARE.fullmatch, words)):
         return None
     return next((rank for rank, share in enumerate(_SHARES) if share in words), None)
 

@@ -6,7 +6,6 @@ be had is `Missing` with a reason: never None, 0 or -1.
 """
 
 import re
-import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -25,22 +24,21 @@ from pydantic import (
 T = TypeVar("T")
 
 
-_building = threading.RLock()
-
-
 class Model(BaseModel):
-    """Base of all data: frozen, strict, and closed to keys it does not know.
+    """Base of all data: frozen, strict, and closed to keys it does not know."""
 
-    A validator is built when it is first needed: no command needs them all.
-    """
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    @classmethod
-    def model_rebuild(cls, **options: Any) -> bool | None:
-        """Build the validator, one thread at a time: pydantic before 2.14 lets two undo each other's work."""
-        with _building:
-            return super().model_rebuild(**options)
+_LONGEST_REASON = 2000
+
+
+def _short(text: object) -> object:
+    return f"{text[: _LONGEST_REASON - 1]}…" if isinstance(text, str) and len(text) > _LONGEST_REASON else text
+
+
+Reason = Annotated[str, BeforeValidator(_short)]
+"""Why something could not be had; a source that goes on and on is cut short."""
 
 
 class Missing(Model):
@@ -50,7 +48,7 @@ class Missing(Model):
     and its place holds None.
     """
 
-    missing: str
+    missing: Reason
     """Why, in words for a person: what was asked, what came back."""
     source: str
     """Who was asked, as shown to people (no query, no credentials)."""

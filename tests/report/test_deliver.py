@@ -189,10 +189,10 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     got: list[str] = []
-    reader = threading.Thread(target=lambda: got.append(path.read_text(encoding="utf-8")))
+    reader = threading.Thread(target=lambda: got.append(path.read_text(encoding="utf-8")), daemon=True)
     reader.start()
     write_file(path, "x")
-    reader.join()
+    reader.join(timeout=10)
     assert got == ["x"]
     assert path.is_fifo()
 

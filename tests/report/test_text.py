@@ -150,6 +150,13 @@ def test_severity_orders_the_findings() -> None:
     assert text.index("b.critical") < text.index("a.low") < text.index("c.unknown")
 
 
+def test_a_hold_says_why_under_the_verdict() -> None:
+    lines = render(CASES["no-version"].decision, _CTX).splitlines()
+    assert (
+        lines[2] == "      the version in question is not known: 401 Unauthorized: set MLFLOW_TRACKING_TOKEN"
+    )
+
+
 def test_colour_only_where_it_is_asked_for() -> None:
     plain = render(CASES["deny"].decision, CASES["deny"].context())
     colored = render(CASES["deny"].decision, CASES["deny"].context(color=True))

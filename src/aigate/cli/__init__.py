@@ -80,7 +80,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     with outlets() as out:
         code = run(args)
         sys.stdout.flush()
-        if out.lost:
+        if out is not None and out.lost:
             say(f"standard output cannot be written: {out.lost}", code=70)
             code = code or 70
     sys.exit(code)
@@ -91,7 +91,7 @@ def run(args: list[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     completing = not args and bool(os.environ.get(COMPLETE))  # noqa: TID251 - this is a door
     if not args and not completing:
-        click.echo(root.get_help(click.Context(root, info_name="aigate")), err=True)
+        click.echo(root.make_context("aigate", [], resilient_parsing=True).get_help(), err=True)
         return 2
     try:
         result = root.main(
@@ -109,7 +109,7 @@ def run(args: list[str] | None = None) -> int:
         return complain(e)
     except SystemExit as e:
         return e.code if completing and isinstance(e.code, int) else _internal(e)
-    except Exception as e:  # the last door: what nobody foresaw is 70, never a yes
+    except Exception as e:  # noqa: BLE001 - the last door: what nobody foresaw is 70, never a yes
         return _internal(e)
     return result if isinstance(result, int) else 0
 

@@ -43,9 +43,19 @@ tracking_option = click.option(
     metavar="URI",
     help="MLflow's address.  [default: $MLFLOW_TRACKING_URI]",
 )
+
+
+def _a_number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """Refuse `nan`, which no comparison keeps out of a range."""
+    if value != value:
+        raise click.BadParameter("nan is no number of seconds.", ctx, param)
+    return value
+
+
 deadline_option = click.option(
     "--deadline",
     type=click.FloatRange(0.1, 3600),
+    callback=_a_number,
     default=DEADLINE,
     show_default=True,
     metavar="SECONDS",

@@ -13,6 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import click
 
@@ -20,9 +21,9 @@ import click
 class Outlet(io.RawIOBase):
     """Writes to a file descriptor until that fails for the first time; from then on it takes all and drops it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int | None) -> None:
         super().__init__()
-        self._descriptor = descriptor
+        self._descriptor = -1 if descriptor is None else descriptor  # which fails, as it should
         self.trouble: OSError | None = None
         """What the first failure was."""
 
@@ -59,26 +60,33 @@ class Outlet(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def outlets() -> Iterator[Outlet]:
+def outlets() -> Iterator[Outlet | None]:
     """Put an `Outlet` behind standard output and standard error; yield that of standard output."""
-    first, second = sys.stdout, sys.stderr
-    out, err = (Outlet(_descriptor(stream, number)) for number, stream in ((1, first), (2, second)))
-    sys.stdout, sys.stderr = _text(out, first), _text(err, second)
+    out, err = _outlet(sys.stdout), _outlet(sys.stderr)
+    if out is not None:
+        sys.stdout = _text(out, sys.stdout)
+    if err is not None:
+        sys.stderr = _text(err, sys.stderr)
     try:
         yield out
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
 
 
-def _descriptor(stream: object, usual: int) -> int:
-    """Return a stream's descriptor, emptied of what was written before."""
+def _outlet(stream: TextIO | None) -> Outlet | None:
+    """Return the outlet for a stream; None for one that is not of the operating system.
+
+    A process that was started with its output closed has no stream there, and
+    must not write to the number: something else may be open under it by now.
+    """
+    if stream is None:
+        return Outlet(None)
     try:
-        stream.flush()  # type: ignore[attr-defined]  # None, where the process was started without one
-        number: int = stream.fileno()  # type: ignore[attr-defined]
-        return number
-    except (AttributeError, OSError, ValueError):
-        return usual
+        stream.flush()
+        return Outlet(stream.fileno())
+    except OSError:  # what a test put there in its place
+        return None
 
 
 def _text(raw: Outlet, like: object) -> io.TextIOWrapper:

@@ -7,7 +7,7 @@ out in silence is an error: a rule that nobody reads protects nobody.
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from aigate.digest import digest_bytes
@@ -89,8 +89,7 @@ def declared(source: bytes, shown: str) -> tuple[str, ...]:
         raise PolicyCodeError(f"{shown}:1: not Python: {str(e) or type(e).__name__}") from e
     ids = tuple(
         _literal_id(decorator, shown)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in _functions(tree)
         for decorator in node.decorator_list
         if _is_policy_decorator(decorator)
     )
@@ -100,6 +99,15 @@ def declared(source: bytes, shown: str) -> tuple[str, ...]:
             fix="decorate a generator with @policy('theme.name'), or begin the file's name with `_`",
         )
     return ids
+
+
+def _functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield every function, however deep; expressions hold none, and most of a tree is expressions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _functions(child)
 
 
 def _is_policy_decorator(node: ast.expr) -> bool:

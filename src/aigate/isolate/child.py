@@ -7,6 +7,7 @@ process waits for the gate to go, and clears away what the policies left behind.
 """
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -17,13 +18,12 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from aigate.decision import Finding, PolicyInfo, PolicyResult
+from aigate.decision import PolicyInfo, PolicyResult
 from aigate.errors import PolicyCodeError
 from aigate.isolate import FAREWELL, Answer
 from aigate.isolate.linux import adopt, hide
 from aigate.policy import Policy, run, say, show_params
-from aigate.snapshot import Snapshot, Tag
-from aigate.values import Missing
+from aigate.snapshot import Snapshot
 
 ROOM = 64
 """Processes and threads that all policies together may add to what the machine runs already."""
@@ -42,13 +42,13 @@ def main() -> None:
     if header is None:
         return
     groups: list[dict[str, Any]] = header["groups"]
-    for model in (Answer, PolicyInfo, PolicyResult, Finding, Tag, Missing):
-        model.model_rebuild()  # once here, and not again in every fork
     codes = [[_compile(file) for file in group["files"]] for group in groups]
     question = stdin.readline().strip()
     if not question:
         return
     snapshot = None if question == b"null" else Snapshot.model_validate_json(question)
+    gc.freeze()  # what is here by now stays, and the forks share it
+    gc.enable()
     pids = _fork(header, codes, snapshot)
     stdin.read()  # until the gate closes it, or ends
     _clear_up(pids)

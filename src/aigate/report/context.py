@@ -23,4 +23,7 @@ class ReportContext:
     act: str = ""
     """The command that does what allow, rollback or halt call for; empty where the caller does it itself."""
     size: int = 60_000
-    """Characters that a Markdown report may have. GitHub takes 65,536 in a comment, 1 MiB in a summary."""
+    """Characters that a Markdown report may have; written in ASCII, it may come out longer.
+
+    GitHub takes 65,536 characters in a comment and 1 MiB in a job summary.
+    """

@@ -73,8 +73,8 @@ class Outline:
     steps: tuple[Step, ...]
 
 
-def outline(decision: Decision, ctx: ReportContext) -> Outline:
-    """Return what is to be said of a decision, and in which order."""
+def outline(decision: Decision, ctx: ReportContext, fixes: int = MOST_FIXES) -> Outline:
+    """Return what is to be said of a decision, and in which order; at most so many fixes are spelt out."""
     return Outline(
         version=_version(decision),
         coverage=_coverage(decision),
@@ -84,7 +84,7 @@ def outline(decision: Decision, ctx: ReportContext) -> Outline:
         passes=tuple((j.info.id, j.info.title) for j in decision.judgements if j.result.outcome == "pass"),
         skips=tuple((j.info.id, j.result.reason) for j in decision.judgements if j.result.outcome == "skip"),
         notes=tuple(_notes(decision)),
-        steps=tuple(_steps(decision, ctx)),
+        steps=tuple(_steps(decision, ctx, fixes)),
     )
 
 
@@ -202,19 +202,19 @@ def _notes(decision: Decision) -> Iterator[str]:
             yield f"{judgement.info.id}: {result.reason}"
 
 
-def _steps(decision: Decision, ctx: ReportContext) -> Iterator[Step]:
+def _steps(decision: Decision, ctx: ReportContext, fixes: int) -> Iterator[Step]:
     """Say what to do next: what the verdict calls for, what mends it, whom to ask, how to ask again."""
     if ctx.act and decision.verdict in _ACTS:
         yield Step(_ACTS[decision.verdict], ctx.act)
     if decision.verdict in ("allow", "keep"):
-        yield from _fixes([j for j in _by_severity(decision) if _status(j) == "advice"])
+        yield from _fixes([j for j in _by_severity(decision) if _status(j) == "advice"], fixes)
         return
     shut = [j for j in _by_severity(decision) if _status(j) in ("fail", "unknown", "error")]
     failed = {j.info.blames for j in shut if j.result.outcome == "fail"}
     hint = [Step(_DATA_FIRST)] if {"data", "model"} <= failed else []
     if hint:
         shut.sort(key=lambda j: j.info.blames != "data")
-    mending = (*hint, *_fixes(shut), *_evidence(decision, shut), *_repairs(shut))
+    mending = (*hint, *_fixes(shut, fixes), *_evidence(decision, shut), *_repairs(shut))
     # In service, whoever can act comes before the cure; at the gate, the other way round.
     if decision.verdict in _URGENT:
         yield from (*_owner(decision), *_runbooks(decision.runbooks, shut), *mending)
@@ -234,14 +234,14 @@ _ACTS = {
 }
 
 
-def _fixes(judgements: Iterable[Judgement]) -> Iterator[Step]:
+def _fixes(judgements: Iterable[Judgement], most: int) -> Iterator[Step]:
     """List the findings' fixes, each once: those of every policy's first finding first."""
     ranked = [(nth, f.fix.strip()) for j in judgements for nth, f in enumerate(j.standing)]
     fixes = list(dict.fromkeys(fix for _, fix in sorted(ranked, key=lambda rank: rank[0]) if fix))
-    for fix in fixes[:MOST_FIXES]:
+    for fix in fixes[:most]:
         words, _, block = fix.partition("\n")
         yield Step(words, block=tuple(block.split("\n")) if block else ())
-    if (more := len(fixes) - MOST_FIXES) > 0:
+    if (more := len(fixes) - most) > 0:
         yield Step(f"{more} more such steps, one with each further finding: see the JSON record")
 
 

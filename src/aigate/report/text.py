@@ -8,7 +8,7 @@ from aigate.report.clean import clean, clean_lines, disarm
 from aigate.report.context import SCREEN, ReportContext
 from aigate.report.json import decision_id, short
 from aigate.report.layout import cut, flow, pad, width, wrap
-from aigate.report.outline import STATUSES, Outline, Row, Step, outline
+from aigate.report.outline import MOST_FIXES, STATUSES, Outline, Row, Step, outline
 from aigate.values import show_instant
 
 _MARKS = {
@@ -56,11 +56,15 @@ _LEAST_ROWS = 3
 def render(decision: Decision, ctx: ReportContext) -> str:
     """Return the decision as text: a screen of it at most, unless `ctx.verbose`."""
     pen = _Pen(ctx)
-    sketch = outline(decision, ctx)
-    head = _head(pen, decision, sketch)
-    steps = _steps(pen, sketch.steps)
-    tail = _tail(pen, sketch)
-    rows = _rows(pen, sketch.rows, SCREEN - len(head) - len(tail) - len(steps) - 1)
+    for fixes in range(MOST_FIXES, 0, -1):
+        sketch = outline(decision, ctx, fixes)
+        head = _head(pen, decision, sketch)
+        steps = _steps(pen, sketch.steps)
+        tail = _tail(pen, sketch, _MOST_NOTES if fixes == MOST_FIXES else 1)
+        room = SCREEN - len(head) - len(tail) - len(steps) - 1
+        if ctx.verbose or room >= _heard(sketch.rows):
+            break
+    rows = _rows(pen, sketch.rows, room)
     record = _record(pen, decision) if ctx.verbose else []
     body = [*rows, *tail]
     lines = [*head, *([""] if body else []), *body, *record, *steps]
@@ -174,7 +178,13 @@ def _row(pen: _Pen, row: Row, cells: int, most: int, most_below: int) -> list[st
     ]
 
 
-def _tail(pen: _Pen, sketch: Outline) -> list[str]:
+def _heard(rows: Sequence[Row]) -> int:
+    """Return the lines it takes to hear every policy once: what is wrong comes before what to do."""
+    policies = len({row.policy for row in rows})
+    return policies + (1 if len(rows) > policies else 0)
+
+
+def _tail(pen: _Pen, sketch: Outline, notes: int) -> list[str]:
     """Lay out what did not fail: folded into a line each, or in full where all is asked for."""
     folded = (("pass", sketch.passes), ("skip", sketch.skips))
     if pen.ctx.verbose:
@@ -186,7 +196,7 @@ def _tail(pen: _Pen, sketch: Outline) -> list[str]:
             if listed
             for line in _folded(pen, kind, f"{len(listed)} {kind}", _names(pen, [id for id, _ in listed]), 1)
         ]
-    most = len(sketch.notes) if pen.ctx.verbose else _MOST_NOTES
+    most = len(sketch.notes) if pen.ctx.verbose else notes
     for note in sketch.notes[:most]:
         lines += _folded(pen, "note", "note", note, 2)
     if (more := len(sketch.notes) - most) > 0:
