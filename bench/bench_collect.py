@@ -7,8 +7,8 @@ from pathlib import Path
 
 def main(manifest: str) -> None:
     """Collect once and print the seconds it took."""
-    from aigate.cli.options import world
     from aigate.assemble import Asked
+    from aigate.cli.options import world
     from aigate.collect.everything import collect
     from aigate.collect.manifest_file import load_manifest
 

@@ -68,7 +68,11 @@ def facts(count: int) -> list[dict[str, Any]]:
     made = []
     for _ in range(count):
         stages = [
-            {"name": f"s{n}", "age": chance.choice([600, 3000]) if chance.random() < 0.95 else 9000, "limit": 7200}
+            {
+                "name": f"s{n}",
+                "age": chance.choice([600, 3000]) if chance.random() < 0.95 else 9000,
+                "limit": 7200,
+            }
             for n in range(3)
         ]
         thresholds = [
@@ -100,7 +104,9 @@ def snapshot(fact: dict[str, Any]) -> bytes:
             name=stage["name"],
             owner="data-eng",
             promise=AgeLimit(value=timedelta(seconds=stage["limit"])),
-            freshness=FreshnessEvidence(kind="loaded", as_of=NOW - timedelta(seconds=stage["age"]), observed_at=NOW),
+            freshness=FreshnessEvidence(
+                kind="loaded", as_of=NOW - timedelta(seconds=stage["age"]), observed_at=NOW
+            ),
             age=timedelta(seconds=stage["age"]),
             evidence_age=timedelta(0),
         )
@@ -157,7 +163,9 @@ def _version(number: str, score: int, dataset: str) -> Version:
         run_id="r" + number,
         recorded_at=NOW,
     )
-    return Version(subject=subject, status="READY", stage=None, aliases=(), tags=(), run=None, measurements=(measured,))
+    return Version(
+        subject=subject, status="READY", stage=None, aliases=(), tags=(), run=None, measurements=(measured,)
+    )
 
 
 def by_aigate(data: list[bytes]) -> list[bool]:
@@ -189,7 +197,12 @@ def by_functions(data: list[bytes]) -> list[bool]:
 def by_cedar(data: list[bytes]) -> list[bool]:
     """Cedar, in one batch."""
     requests = [
-        {"principal": 'User::"ci"', "action": 'Action::"promote"', "resource": 'Model::"m"', "context": _context(json.loads(text))}
+        {
+            "principal": 'User::"ci"',
+            "action": 'Action::"promote"',
+            "resource": 'Model::"m"',
+            "context": _context(json.loads(text)),
+        }
         for text in data
     ]
     results = cedarpy.is_authorized_batch(requests, CEDAR, [])
@@ -199,7 +212,11 @@ def by_cedar(data: list[bytes]) -> list[bool]:
 def _context(fact: dict[str, Any]) -> dict[str, Any]:
     """Cedar has no loop over records: what would need one is counted beforehand."""
     return {
-        **{key: fact[key] for key in ("owner", "accuracy", "old_accuracy", "dataset", "old_dataset") if key in fact},
+        **{
+            key: fact[key]
+            for key in ("owner", "accuracy", "old_accuracy", "dataset", "old_dataset")
+            if key in fact
+        },
         "lateness": sum(stage["age"] > stage["limit"] for stage in fact["stages"]),
         "unrecorded": sum("run" not in item for item in fact["thresholds"]),
         "elsewhere": sum(item["environment"] != "production" for item in fact["thresholds"]),
@@ -245,7 +262,13 @@ def rows() -> list[tuple[str, str, str]]:
             if denied != expected[: len(data)]:
                 sys.exit(f"bench: {name} decides otherwise than the plain functions")
         each = median(seconds) / len(data)
-        table.append((f"10,000 snapshots × 6 policies, {name}", f"{each * COUNT:.2f} s", f"{1 / each:,.0f} snapshots/s"))
+        table.append(
+            (
+                f"10,000 snapshots × 6 policies, {name}",
+                f"{each * COUNT:.2f} s",
+                f"{1 / each:,.0f} snapshots/s",
+            )
+        )
     return table
 
 

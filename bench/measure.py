@@ -45,7 +45,9 @@ def in_turn(
         for name, command in commands.items():
             result = run(command, env)
             if result.code != expect.get(name, 0):
-                sys.exit(f"bench: {name!r} ended with {result.code}, expected {expect.get(name, 0)}: {command}")
+                sys.exit(
+                    f"bench: {name!r} ended with {result.code}, expected {expect.get(name, 0)}: {command}"
+                )
             if number:
                 runs[name].append(result)
     return runs

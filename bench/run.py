@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import median
 
 import engines
-import measure
 import world
 from measure import ROOT, in_turn, middle, ratio
 
@@ -51,7 +50,14 @@ def live(folder: Path, urls: list[str], run: str, env: dict[str, str]) -> list[t
     manifest = world.write_manifest(folder, urls, run)
     runs = in_turn(
         {
-            "aigate": [*AIGATE, "evaluate", "-m", str(manifest), "--save-snapshot", str(folder / "snapshot.json")],
+            "aigate": [
+                *AIGATE,
+                "evaluate",
+                "-m",
+                str(manifest),
+                "--save-snapshot",
+                str(folder / "snapshot.json"),
+            ],
             "import": [PYTHON, "-c", "import mlflow"],
             "script": [PYTHON, str(ROOT / "bench" / "script_15.py"), *urls],
             "validate": [PYTHON, str(ROOT / "bench" / "validate.py")],
@@ -90,7 +96,11 @@ def collection(folder: Path, slow: list[str], run: str, env: dict[str, str]) -> 
     manifest = world.write_manifest(folder, slow, run)
     path = {**env, "PYTHONPATH": str(ROOT / "bench")}
     times = [
-        float(subprocess.run([PYTHON, "-c", code, str(manifest)], env=path, capture_output=True, text=True, check=True).stdout)
+        float(
+            subprocess.run(
+                [PYTHON, "-c", code, str(manifest)], env=path, capture_output=True, text=True, check=True
+            ).stdout
+        )
         for _ in range(5)
     ]
     return [
@@ -106,7 +116,14 @@ def offline(folder: Path, env: dict[str, str]) -> list[tuple[str, str, str]]:
     """A recorded snapshot, evaluated by a cold process."""
     say("offline evaluation")
     example = ROOT / "examples" / "silent-lag"
-    command = [*AIGATE, "evaluate", "-m", str(example / "aigate.yaml"), "--snapshot", str(example / "snapshot.json")]
+    command = [
+        *AIGATE,
+        "evaluate",
+        "-m",
+        str(example / "aigate.yaml"),
+        "--snapshot",
+        str(example / "snapshot.json"),
+    ]
     runs = in_turn({"offline": command}, env, rounds=ROUNDS, expect={"offline": 1})["offline"]
     return [
         (
@@ -127,14 +144,40 @@ def install() -> list[tuple[str, str, str]]:
         started = time.perf_counter()
         if uv:
             quiet(uv, "venv", "-q", "--python", PYTHON, str(environment))
-            quiet(uv, "pip", "install", "-q", "--python", str(environment / "bin/python"), "--require-hashes", "-r", str(ROOT / "requirements/base.txt"))
+            quiet(
+                uv,
+                "pip",
+                "install",
+                "-q",
+                "--python",
+                str(environment / "bin/python"),
+                "--require-hashes",
+                "-r",
+                str(ROOT / "requirements/base.txt"),
+            )
         else:
             quiet(PYTHON, "-m", "venv", str(environment))
             before = size(environment)
-            quiet(str(environment / "bin/python"), "-m", "pip", "install", "-q", "--require-hashes", "--no-deps", "-r", str(ROOT / "requirements/base.txt"))
+            quiet(
+                str(environment / "bin/python"),
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--require-hashes",
+                "--no-deps",
+                "-r",
+                str(ROOT / "requirements/base.txt"),
+            )
         took = time.perf_counter() - started
         grown = size(environment) - (before if not uv else 0)
-        return [("base install from the lock", f"{took:.1f} s, {grown:.0f} MB", "by uv" if uv else "by venv and pip")]
+        return [
+            (
+                "base install from the lock",
+                f"{took:.1f} s, {grown:.0f} MB",
+                "by uv" if uv else "by venv and pip",
+            )
+        ]
 
 
 def size(folder: Path) -> float:
@@ -161,7 +204,9 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 
 def machine() -> str:
     """Return what the figures were measured on."""
-    return f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    )
 
 
 def say(words: str) -> None:

@@ -42,7 +42,7 @@ def endpoints(count: int, delay: float = 0.0) -> Iterator[list[str]]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             """Say nothing."""
 
     class Server(ThreadingHTTPServer):
@@ -74,7 +74,9 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=folder, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=env, cwd=folder, start_new_session=True
+        )
         url = f"http://127.0.0.1:{port}"
         try:
             _wait(url, process)
@@ -115,7 +117,12 @@ print(run.info.run_id)
 
 def seed(url: str) -> str:
     """Log and register two versions through MLflow's own client; return a run's id."""
-    env = {**os.environ, "MLFLOW_TRACKING_URI": url, "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    env = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
     done = subprocess.run([sys.executable, "-c", SEED], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"bench: seeding failed: {done.stderr[-2000:]}")

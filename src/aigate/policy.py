@@ -317,6 +317,10 @@ class Policy:
     def __init__(
         self, function: PolicyFunction, id: str, severity: Severity, blames: Blames, url: str
     ) -> None:
+        for word, value, known in (("severity", severity, Severity), ("blames", blames, Blames)):
+            if value not in typing.get_args(known):
+                words = ", ".join(typing.get_args(known))
+                raise PolicyCodeError(f"policy {id}: {word} {value!r} is not one of {words}")
         self.function = function
         self.id = id
         self.severity = severity

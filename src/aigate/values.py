@@ -34,7 +34,9 @@ _LONGEST_REASON = 2000
 
 
 def _short(text: object) -> object:
-    return f"{text[: _LONGEST_REASON - 1]}…" if isinstance(text, str) and len(text) > _LONGEST_REASON else text
+    return (
+        f"{text[: _LONGEST_REASON - 1]}…" if isinstance(text, str) and len(text) > _LONGEST_REASON else text
+    )
 
 
 Reason = Annotated[str, BeforeValidator(_short)]

@@ -78,7 +78,10 @@ def test_reads(text: str, value: object) -> None:
         pytest.param(" \n ", "empty, not JSON", (1, 1), id="blank"),
         pytest.param("<!DOCTYPE html>", "not JSON: expecting value", (1, 1), id="html"),
         pytest.param('{"a": 1}\n{"a": 2}', "not JSON: extra data", (2, 1), id="two-texts"),
-        pytest.param('{"a": 1,}', "not JSON", (1, 9), id="trailing-comma"),
+        # Python 3.13 points at the comma, earlier ones behind it.
+        pytest.param(
+            '{"a": 1,}', "not JSON", (1, 8 if sys.version_info >= (3, 13) else 9), id="trailing-comma"
+        ),
         pytest.param("{'a': 1}", "not JSON", (1, 2), id="single-quotes"),
         pytest.param("[01]", "not JSON", (1, 3), id="leading-zero"),
         pytest.param("[+1]", "not JSON", (1, 2), id="plus"),

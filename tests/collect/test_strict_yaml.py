@@ -305,7 +305,8 @@ def test_reads_json_as_json_or_refuses_its_characters(value: object) -> None:
     """JSON with ASCII escapes is YAML; only surrogate pairs are written otherwise there."""
     text = json.dumps(value)
     expected = json.loads(text, parse_float=Decimal)
-    special = "\\ud" in text or any(strict_yaml._HIDDEN.search(word) for word in _strings(expected))
+    paired = any(ord(character) > 0xFFFF for word in _strings(expected) for character in word)
+    special = paired or any(strict_yaml._HIDDEN.search(word) for word in _strings(expected))
     if special:
         refused(text)
     else:
