@@ -54,11 +54,18 @@ STAGES: dict[str, Mapping[str, tuple[int, int]]] = {
 }
 
 
+STORY = "three-green-teams"
+"""All failures at once: recorded from the demonstration itself."""
+
+
 def main(words: list[str]) -> None:
     """Record the named examples, or all of them."""
-    names = [word for word in words if word != "--reports"] or list(STAGES)
+    names = [word for word in words if word != "--reports"] or [*STAGES, STORY]
     if "--reports" not in words:
-        record(names)
+        if seen := [name for name in names if name in STAGES]:
+            record(seen)
+        if STORY in names:
+            story()
     for name in names:
         expected(name)
         print(f"recorded {name}")
@@ -78,6 +85,18 @@ def record(names: list[str]) -> None:
                 endpoints.publish(pipeline.documents(pipeline.chain(_now(), STAGES[name])))
                 models.give_alias("challenger", "3" if name == "frozen-threshold" else "2")
                 snapshot(HERE / name, folder / name, runs)
+
+
+def story() -> None:
+    """Play the demonstration, and keep what the refused decision in it rests on."""
+    command = [sys.executable, "-m", "aigate", "demo", "--keep"]
+    told = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    (refused,) = set(re.findall(r"(/\S+)/1-refused/snapshot\.json", told))
+    example = HERE / STORY
+    for name in ("aigate.yaml", "snapshot.json"):
+        shutil.copy(Path(refused, "1-refused", name), example / name)
+    shutil.copytree(Path(refused, "runbooks"), example / "runbooks", dirs_exist_ok=True)
+    shutil.rmtree(refused)
 
 
 def seed(folder: Path) -> dict[str, str]:
@@ -124,6 +143,8 @@ def expected(name: str) -> None:
     (folder / "verdict.json").write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
     (folder / "report.txt").write_text(without_id(text), encoding="utf-8")
     show(HERE / name, without_id(text))
+    if name == STORY:
+        denial(HERE.parent / "README.md", without_id(text))
 
 
 def show(example: Path, report: str) -> None:
@@ -132,6 +153,14 @@ def show(example: Path, report: str) -> None:
     head, title, _ = readme.read_text(encoding="utf-8").partition(README_TITLE)
     shown = "".join(f"    {line}".rstrip() + "\n" for line in report.splitlines())
     readme.write_text(f"{head}{title}\n{shown}", encoding="utf-8")
+
+
+def denial(readme: Path, report: str) -> None:
+    """Show the story's report in the project's README."""
+    text = readme.read_text(encoding="utf-8")
+    head, begin, rest = text.partition("<!-- denial -->\n")
+    _, end, tail = rest.partition("<!-- /denial -->")
+    readme.write_text(f"{head}{begin}```text\n{report}```\n{end}{tail}", encoding="utf-8")
 
 
 def without_id(report: str) -> str:

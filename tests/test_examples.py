@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/aigate.yaml"))
-NAMES = {"stale-cache", "frozen-threshold", "silent-lag", "no-owner"}
+NAMES = {"stale-cache", "frozen-threshold", "silent-lag", "no-owner", "three-green-teams"}
 
 FAILS = {
     "stale-cache": ["freshness.cache"],
@@ -21,6 +21,15 @@ FAILS = {
         "provenance.applied",
         "provenance.environment",
         "provenance.measured_with",
+        "provenance.review",
+    ],
+    "three-green-teams": [
+        "evaluation.floor",
+        "evaluation.regression",
+        "freshness.cache",
+        "freshness.end_to_end",
+        "freshness.stage",
+        "provenance.environment",
         "provenance.review",
     ],
 }
@@ -70,6 +79,12 @@ def test_says_what_it_said_when_it_was_recorded(example: Path, tmp_path: Path) -
     assert by_outcome.keys() == {"fail", "pass", "skip"}, "one failure, shown clearly"
     report = re.sub(r"\bdecision [0-9a-f]{12}\b", "decision ············", done.stdout)
     assert report == (example / "expected" / "report.txt").read_text(encoding="utf-8")
+
+
+def test_the_projects_readme_shows_the_whole_story() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    report = (ROOT / "examples" / "three-green-teams" / "expected" / "report.txt").read_text(encoding="utf-8")
+    assert f"<!-- denial -->\n```text\n{report}```\n<!-- /denial -->" in readme
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from aigate import Finding, Findings, MissingEvidence, Skip, Snapshot, Unknown, deny, note, policy
 from aigate.decision import PolicyResult
 from aigate.errors import PolicyCodeError
-from aigate.policy import CONTEXT, MOST_FINDINGS, Policy, PolicyFunction, View, show_params
+from aigate.policy import CONTEXT, MOST_FINDINGS, Policy, PolicyFunction, View, say, show_params
 from aigate.testing import change, missing, passing_snapshot
 
 PASSING = passing_snapshot()
@@ -95,7 +95,7 @@ def test_a_policy_without_a_title_is_an_error() -> None:
         if not s.owner:
             yield deny("x")
 
-    for doc in (None, "", "\n \n"):
+    for doc in ("", "\n \n", None):
         it.__doc__ = doc
         assert policy("test.it")(it).run(PASSING).reason == "it has no docstring: its first line is the title"
 
@@ -248,16 +248,16 @@ def test_findings_without_end_are_an_error() -> None:
 # --- what it raises -----------------------------------------------------------------------------------------------
 
 
-class Speechless(Exception):
+class SpeechlessError(Exception):
     def __str__(self) -> str:
         raise SystemExit(0)
 
 
-class Root(BaseException):
+class RootError(BaseException):
     """Not even an Exception."""
 
 
-class Cut(Exception):
+class CutError(Exception):
     def __str__(self) -> str:
         return "\ud800" + "x" * 30_000
 
@@ -289,9 +289,9 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "BaseExceptionGroup": lambda: BaseExceptionGroup("many", [SystemExit(0)]),
     "PolicyCodeError": lambda: PolicyCodeError("not at this time"),
     "Warning": lambda: UserWarning("x"),
-    "what cannot speak": Speechless,
-    "a root of its own": Root,
-    "long and half a character": Cut,
+    "what cannot speak": SpeechlessError,
+    "a root of its own": RootError,
+    "long and half a character": CutError,
 }
 
 
@@ -299,15 +299,24 @@ RAISED: dict[str, Callable[[], BaseException]] = {
 def test_whatever_it_raises_is_an_error(make: Callable[[], BaseException]) -> None:
     def it(s: Snapshot) -> Findings:
         assert s.owner
+        yield from ()
         raise make()
-        yield
 
     result = ask(it)
-    line = it.__code__.co_firstlineno + 2
+    line = it.__code__.co_firstlineno + 3
     assert result.outcome == "error"
     assert re.match(rf"it raised \w+ in line {line}: ", result.reason), result.reason
     assert len(result.reason) < 700
     assert result.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CutError(), SpeechlessError(), RootError(), ValueError("x" * 9999)],
+    ids=lambda e: type(e).__name__,
+)
+def test_an_exceptions_words_can_be_written_anywhere(error: BaseException) -> None:
+    assert len(say(error).encode()) <= 500
 
 
 def test_an_error_keeps_the_findings_that_came_before_it() -> None:
@@ -350,12 +359,12 @@ def reads_nothing(s: Snapshot) -> Findings:
     yield from ()
 
 
-def reads_only_what_was_asked(s: Snapshot) -> Findings:
-    if (s.now, s.question, s.environment, s.system, s.alias, s.manifest_digest, s.schema_) == ():
+def reads_only_what_was_asked(s: Any) -> Findings:
+    if not all([s.now, s.question, s.environment, s.system, s.alias, s.manifest_digest, s.schema_]):
         yield deny("never")
 
 
-def looks_without_reading(s: Snapshot) -> Findings:
+def looks_without_reading(s: Any) -> Findings:
     if not s or repr(s) == "" or not isinstance(s, Snapshot) or type(s) is Snapshot:
         yield deny("never")
 
@@ -377,8 +386,8 @@ def test_context_is_named_as_the_snapshot_names_it() -> None:
 
 def test_a_skip_that_rests_on_no_evidence_is_an_error() -> None:
     def it(s: Snapshot) -> Findings:
+        yield from ()
         raise Skip("it does not apply")
-        yield
 
     assert ask(it).reason == "it read no evidence, so it cannot know"
 
@@ -388,8 +397,8 @@ def test_a_skip_that_rests_on_no_evidence_is_an_error() -> None:
 def test_a_signal_without_a_reason_is_an_error(signal: type[Skip | Unknown], reason: Any) -> None:
     def it(s: Snapshot) -> Findings:
         assert s.owner
+        yield from ()
         raise signal(reason)
-        yield
 
     result = ask(it)
     outcome = "skip" if signal is Skip else "unknown"
@@ -400,8 +409,8 @@ def test_a_signal_without_a_reason_is_an_error(signal: type[Skip | Unknown], rea
 def test_a_signal_that_is_only_named_is_an_error(signal: Any) -> None:
     def it(s: Snapshot) -> Findings:
         assert s.owner
+        yield from ()
         raise signal
-        yield
 
     assert ask(it).reason.startswith("it raised TypeError")
 
@@ -409,8 +418,8 @@ def test_a_signal_that_is_only_named_is_an_error(signal: Any) -> None:
 def test_a_skip_says_why() -> None:
     def it(s: Snapshot) -> Findings:
         assert s.owner
+        yield from ()
         raise Skip("no stages are declared")
-        yield
 
     result = ask(it)
     assert (result.outcome, result.reason, result.reads) == ("skip", "no stages are declared", ("/owner",))
@@ -430,8 +439,8 @@ def test_long_words_are_cut() -> None:
         assert s.owner
         note("x" * 50_000)
         note("\ud800")
+        yield from ()
         raise Skip("y" * 50_000)
-        yield
 
     result = ask(it)
     assert (result.outcome, len(result.reason)) == ("skip", 2000)
@@ -455,15 +464,15 @@ def reads_it(s: Snapshot) -> Findings:
         yield deny("another model")
 
 
-def swallows_it(s: Snapshot) -> Findings:
-    try:
+def swallows_it(s: Any) -> Findings:
+    try:  # noqa: SIM105 - what an author may do
         assert s.model.name
-    except:  # noqa: E722, S110 - what an author may do
+    except:  # noqa: E722 - the same
         pass
     yield from ()
 
 
-def suppresses_it(s: Snapshot) -> Findings:
+def suppresses_it(s: Any) -> Findings:
     assert s.owner
     with suppress(Exception):
         assert s.model
@@ -480,17 +489,12 @@ def asks_whether_it_is_there(s: Snapshot) -> Findings:
         yield deny("there is no model")
 
 
-def compares_the_whole(s: Snapshot) -> Findings:
+def compares_the_whole(s: Any) -> Findings:
     if s != PASSING:
         yield deny("another snapshot")
 
 
-def compares_the_other_way(s: Snapshot) -> Findings:
-    if PASSING != s:
-        yield deny("another snapshot")
-
-
-def compares_with_none(s: Snapshot) -> Findings:
+def compares_with_none(s: Any) -> Findings:
     if s.challenger == None:  # noqa: E711 - what an author may do
         yield deny("nobody asks")
 
@@ -505,31 +509,33 @@ def puts_it_in_a_set(s: Snapshot) -> Findings:
         yield deny("the same")
 
 
-def matches_it(s: Snapshot) -> Findings:
+def matches_it(s: object) -> Findings:
     match s:
-        case Snapshot(model=None):
-            yield deny("no model")
+        case Snapshot(model=model) if model.name != "churn":
+            yield deny("another model")
+        case _:
+            pass
 
 
-def copies_it(s: Snapshot) -> Findings:
+def copies_it(s: Any) -> Findings:
     assert s.owner
     if copy.copy(s).model is None or pickle.dumps(s):
         yield deny("copied")
 
 
-def is_a_skip(s: Snapshot) -> Findings:
+def is_a_skip(s: Any) -> Findings:
     with suppress(Exception):
         assert s.model
+    yield from ()
     raise Skip("there is nothing to see")
-    yield
 
 
-def leaves_by_return(s: Snapshot) -> Findings:
+def leaves_by_return(s: Any) -> Findings:
+    yield from ()
     try:
         assert s.model
     finally:
         return  # noqa: B012 - what an author may do
-    yield
 
 
 UNKNOWN = [
@@ -556,7 +562,7 @@ def test_missing_evidence_ends_a_policy_as_unknown(function: PolicyFunction) -> 
 
 @pytest.mark.parametrize(
     "function",
-    [compares_with_none, looks_for_it_in_a_list, puts_it_in_a_set, copies_it, compares_the_other_way],
+    [compares_with_none, looks_for_it_in_a_list, puts_it_in_a_set, copies_it],
     ids=lambda f: str(f.__name__),
 )
 def test_what_lies_deeper_inside_is_missing_too(function: PolicyFunction) -> None:
@@ -590,7 +596,7 @@ def test_a_metric_that_was_never_logged_is_missing() -> None:
 
 
 def test_findings_weigh_more_than_what_is_missing_and_both_are_told() -> None:
-    def it(s: Snapshot) -> Findings:
+    def it(s: Any) -> Findings:
         assert s.owner
         yield deny("found")
         assert s.model
@@ -599,11 +605,11 @@ def test_findings_weigh_more_than_what_is_missing_and_both_are_told() -> None:
 
 
 def test_an_error_weighs_more_than_what_is_missing() -> None:
-    def it(s: Snapshot) -> Findings:
+    def it(s: Any) -> Findings:
         with suppress(Exception):
             assert s.model
+        yield from ()
         raise ValueError("x")
-        yield
 
     assert ask(it, BLIND).outcome == "error"
 
@@ -611,7 +617,7 @@ def test_an_error_weighs_more_than_what_is_missing() -> None:
 def test_missing_evidence_says_where_and_why() -> None:
     caught: list[MissingEvidence] = []
 
-    def it(s: Snapshot) -> Findings:
+    def it(s: Any) -> Findings:
         try:
             assert s.model
         except MissingEvidence as e:
@@ -652,8 +658,8 @@ def test_no_policy_that_met_a_gap_passes(gaps: set[str], swallow: bool) -> None:
         if isinstance(value, tuple):
             for item in value:
                 walk(item, depth + 1)
-        elif type(value) is View:
-            for name in type(value).__class__.__call__ and value.__class__.__pydantic_fields__:
+        elif issubclass(type(value), View):
+            for name in type(value._at[0]).model_fields:
                 try:
                     walk(getattr(value, name), depth + 1)
                 except Unknown:
@@ -735,11 +741,10 @@ def test_a_name_with_a_slash_is_one_step() -> None:
 
 
 def test_a_view_is_what_it_shows() -> None:
-    def it(s: Snapshot) -> Findings:
+    def it(s: Any) -> Findings:
         assert isinstance(s, Snapshot)
-        assert s.owner
+        s = cast(Any, s)
         assert s.owner == PASSING.owner
-        assert PASSING.owner == s.owner
         assert s.owner != s.model
         assert s.owner != "retention-platform"
         assert s.stages[0] in s.stages
@@ -749,6 +754,8 @@ def test_a_view_is_what_it_shows() -> None:
         match s.champion:
             case None:
                 yield deny("no champion")
+            case _:
+                pass
 
     assert ask(it).outcome == "pass"
 
@@ -836,6 +843,24 @@ def test_a_policy_that_runs_another_keeps_its_own_account() -> None:
 
     result = ask(outer)
     assert (result.outcome, result.reads) == ("pass", ("/stages",))
+
+
+def test_what_a_policy_makes_after_it_ran_another_is_still_its_own() -> None:
+    def outer(s: Snapshot) -> Findings:
+        assert ask(reads_nothing)
+        if s.stages:
+            deny("lost")
+        yield from ()
+
+    assert ask(outer).outcome == "error"
+
+
+def test_the_models_own_methods_are_not_part_of_what_it_shows() -> None:
+    def it(s: Snapshot) -> Findings:
+        assert s.model_dump()
+        yield from ()
+
+    assert ask(it).reason.endswith("Snapshot has no 'model_dump'")
 
 
 # --- findings ------------------------------------------------------------------------------------------------------------
@@ -1082,8 +1107,8 @@ def test_a_traceback_hook_is_no_way_out() -> None:
     def it(s: Snapshot) -> Findings:
         assert s.owner
         sys.excepthook = lambda *a: None
+        yield from ()
         raise ValueError("x")
-        yield
 
     try:
         assert ask(it).outcome == "error"

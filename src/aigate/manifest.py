@@ -182,7 +182,7 @@ class Metric(Model):
     min_coverage: NumberLimit | None = None
     """The least share of rows that the judge must have judged without an error."""
     provenance: Provenance | None = None
-    """Where all its limits come from that do not say so themselves."""
+    """Where the limits beside it come from that do not say so themselves; anchor and slices have their own."""
 
     @model_validator(mode="after")
     def _one_direction(self) -> "Metric":

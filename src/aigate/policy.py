@@ -157,6 +157,17 @@ def _gap(value: Any) -> Missing | None:
     return next((gap for item in inner if (gap := _gap(item)) is not None), None)
 
 
+def _hash(value: Any) -> int:
+    """Hash a value by all that is inside it, dictionaries included."""
+    if isinstance(value, Model):
+        return hash((type(value), tuple(map(_hash, value.__dict__.values()))))
+    if isinstance(value, tuple):
+        return hash(tuple(map(_hash, value)))
+    if isinstance(value, dict):
+        return hash(frozenset((key, _hash(item)) for key, item in value.items()))
+    return hash(value)
+
+
 class _Field:
     """A field of a model as its view shows it.
 
@@ -245,7 +256,7 @@ class View:
         return of
 
     def __hash__(self) -> int:
-        return hash(self.__whole())  # equal parts of a snapshot are one in a set
+        return _hash(self.__whole())  # equal parts of a snapshot are one in a set
 
     def __repr__(self) -> str:
         return f"<{type(self._at[0]).__name__} {self._at[1]}>"
@@ -326,7 +337,7 @@ class Policy:
         self.severity = severity
         self.blames = blames
         self.url = url
-        doc = inspect.cleandoc(function.__doc__ or "")
+        doc = inspect.cleandoc(function.__doc__ or "").strip()
         self.title, _, rest = doc.partition("\n")
         self.detail = rest.strip()
         self.broken = _why_broken(function, self.title)
@@ -489,7 +500,9 @@ def _reason(signal: Skip | Unknown) -> str:
 def _line(error: BaseException, policy: Policy) -> str:
     """Say in which line of the policy's file it went wrong."""
     code = getattr(policy.function, "__code__", None)
-    trace, line = error.__traceback__, 0
+    # A StopIteration becomes a RuntimeError outside of the generator; where it was raised is in its cause.
+    cause = error.__cause__ if isinstance(error.__cause__, StopIteration) else error
+    trace, line = cause.__traceback__, 0
     while trace is not None and code is not None:
         line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == code.co_filename else line
         trace = trace.tb_next

@@ -18,7 +18,7 @@ from typing import IO
 from aigate.collect.deadline import Deadline
 from aigate.collect.strict import StrictError
 from aigate.collect.strict_yaml import MAX_YAML_BYTES, load_yaml
-from aigate.values import Evident, missing
+from aigate.values import Evident, missing, parse_duration, parse_number
 
 MOST_COMMITS = 200
 """How far back a value is followed; one unchanged for longer has no known date."""
@@ -29,6 +29,7 @@ _GIT = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "log.showSignature=false"),
+    *("-c", "log.follow=false"),
 )
 _ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
@@ -41,6 +42,7 @@ _ENVIRONMENT = {
 }
 """A checkout of another user may be read, as long as its configuration can make git run and fetch nothing."""
 _RENAMES = ("diff-tree", "-r", "-z", "-M", "--no-commit-id", "--name-status", "--diff-filter=R")
+_PARTIAL = r"^(extensions\.partialclone|remote\..*\.promisor)$"
 Keys = tuple[str | int, ...]
 
 
@@ -67,7 +69,10 @@ def edited_on(
 
 
 def value_at(data: object, keys: Keys) -> object:
-    """Return what stands under keys; a number with provenance counts as its number."""
+    """Return what stands under keys; a number with provenance counts as its number.
+
+    What is written in two ways is one value: `"0.92"` and `0.92`, `120m` and `2h`.
+    """
     for key in keys:
         if isinstance(data, dict):
             data = data.get(key)
@@ -75,7 +80,15 @@ def value_at(data: object, keys: Keys) -> object:
             data = next((item for item in data if isinstance(item, dict) and item.get("name") == key), None)
         else:
             return None
-    return data.get("value") if isinstance(data, dict) else data
+    return _meaning(data.get("value") if isinstance(data, dict) else data)
+
+
+def _meaning(value: object) -> object:
+    """Return the number or the span of time that is written; anything else as it is."""
+    for parse in (parse_number, parse_duration):
+        with contextlib.suppress(ValueError):
+            return parse(value)
+    return value
 
 
 def _tracked(manifest: Path, deadline: Deadline) -> tuple[Path, str] | None:
@@ -128,26 +141,38 @@ def _history(root: Path, path: str, deadline: Deadline) -> Iterator[tuple[str, d
     seen = 0
     while True:
         listed = _git(root, deadline, "log", f"-{MOST_COMMITS + 1}", "--format=%H %ct", *start, "--", path)
-        commits = [line.split() for line in (listed or b"").decode().splitlines()]
+        commits = [line.split(" ") for line in (listed or b"").decode().splitlines()]
         for commit, seconds in commits:
             seen += 1
             if seen > MOST_COMMITS:
                 raise _GitError(
                     f"unchanged in the manifest's last {MOST_COMMITS} commits: its date is not known"
                 )
-            yield commit, datetime.fromtimestamp(int(seconds), UTC), path
+            yield commit, _instant(seconds), path
         if not commits:
             return
         oldest = commits[-1][0]
         earlier = _renamed_from(root, oldest, path, deadline)
         if earlier is None:
             break
+        if "\n" in earlier:
+            raise _GitError(
+                "the manifest's earlier path has a line break in it, and git cannot be asked about it"
+            )
         start, path = (f"{oldest}^",), earlier
     if (_git(root, deadline, "rev-parse", "--is-shallow-repository") or b"").strip() != b"false":
         raise _GitError(
             "the manifest's history here does not reach back to when this value was set: "
             "fetch all of it (actions/checkout with fetch-depth: 0)"
         )
+
+
+def _instant(seconds: str) -> datetime:
+    """Return the moment that a commit claims, which may be any number, or none."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError) as e:
+        raise _GitError("a commit of the manifest has a date that no calendar has") from e
 
 
 def _renamed_from(root: Path, commit: str, path: str, deadline: Deadline) -> str | None:
@@ -205,6 +230,7 @@ class _Blobs:
             head = stdout.readline()
             kind, size = head.split()[-2:]
         except (OSError, ValueError) as e:
+            self._refuse_partial()  # git ends itself where it may not fetch what is elsewhere
             raise _GitError("git did not answer, or not in time") from e
         if size == b"missing":
             self._refuse_partial()
@@ -224,7 +250,7 @@ class _Blobs:
 
     def _refuse_partial(self) -> None:
         """In a partial clone, a file that is not here may be elsewhere."""
-        if (_git(self._root, self._deadline, "config", "--get", "extensions.partialClone") or b"").strip():
+        if _git(self._root, self._deadline, "config", "--get-regexp", _PARTIAL):
             raise _GitError("this is a partial clone without the manifest's history: fetch all of it")
 
 

@@ -158,6 +158,7 @@ _WORDS = {
     "string_type": "must be text",
     "string_too_short": "must not be empty",
     "tuple_type": "must be a list: [...]",
+    "too_long": "it has too many values",
     "union_tag_not_found": f"needs the source of the time: one of {', '.join(ADAPTERS)}",
 }
 _PATTERNS = {
