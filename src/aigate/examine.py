@@ -56,7 +56,7 @@ def examine(
         urls = () if loaded is None else addresses(loaded.manifest)
         way = access(world.environ, world.home, uri=tracking_uri, urls=urls)
     except AigateError as e:
-        yield Check("bad", "mlflow", e.message, e.fix)
+        yield _mend("mlflow", e)
     else:
         yield from _registry(way, world, deadline, loaded)
     if loaded is None:
@@ -220,7 +220,7 @@ def _manifest(loaded: LoadedManifest, environment: str) -> Iterator[Check]:
     try:
         infos = catalogue(loaded, environment)
     except AigateError as e:
-        yield Check("bad", "policies", e.message, e.fix)
+        yield _mend("policies", e)
     else:
         files = len({info.file for info in infos})
         yield Check(
@@ -313,7 +313,7 @@ def _sources(loaded: LoadedManifest, world: World, deadline: Deadline) -> Iterat
                 stages[name].owner,
             )
     except AigateError as e:
-        yield Check("bad", "freshness", e.message, e.fix)
+        yield _mend("freshness", e)
 
 
 def _source(
@@ -327,6 +327,11 @@ def _source(
     if old > limit:
         return Check("warn", key, words, f"ask {owner or 'its owner'} to bring it up to date")
     return Check("ok", key, words)
+
+
+def _mend(name: str, error: AigateError) -> Check:
+    """Return what the user has to mend before anything can be decided."""
+    return Check("bad", name, error.message, error.fix or "mend it at the place named here")
 
 
 def _words(failure: BaseException) -> str:

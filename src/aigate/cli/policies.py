@@ -46,5 +46,6 @@ def command(manifest: Path, environment: str, shape: str) -> int:
         for param in info.params:
             show(f"· {param.key} = {param.value or '(empty)'}", indent=" " * (width + 2))
     place = loaded.shown if loaded is not None else "no manifest here: the standard pack"
-    show(f"{len(infos)} policies in force in {environment} ({place})")
+    count = "1 policy is" if len(infos) == 1 else f"{len(infos)} policies are"
+    show(f"{count} in force in {environment} ({place})")
     return 0

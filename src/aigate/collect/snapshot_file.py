@@ -9,6 +9,7 @@ from aigate.errors import ConfigError
 from aigate.snapshot import Snapshot
 
 MAX_BYTES = 16 * 1024 * 1024
+"""Longest snapshot, in bytes."""
 
 
 def load_snapshot(path: Path) -> Snapshot:
@@ -19,6 +20,11 @@ def load_snapshot(path: Path) -> Snapshot:
             data = file.read(MAX_BYTES + 1)
     except OSError as e:
         raise ConfigError(f"cannot be read: {e.strerror}", place=shown) from e
+    return parse_snapshot(data, shown)
+
+
+def parse_snapshot(data: bytes, shown: str) -> Snapshot:
+    """Turn a recorded snapshot's bytes into the snapshot; raises ConfigError with places in `shown`."""
     try:
         load_json(data, source=shown, max_bytes=MAX_BYTES)
     except StrictError as e:
