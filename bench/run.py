@@ -136,7 +136,7 @@ def offline(folder: Path, env: dict[str, str]) -> list[tuple[str, str, str]]:
 
 
 def install() -> list[tuple[str, str, str]]:
-    """The base install, from the lock, into a fresh environment: time with a warm download cache, and size."""
+    """The base install, from the lock, into a fresh environment: time, and megabytes on disk."""
     uv = shutil.which("uv")
     with tempfile.TemporaryDirectory(prefix="aigate-bench-") as name:
         folder = Path(name)

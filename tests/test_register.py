@@ -1,114 +1,135 @@
-"""Every limit of a manifest is in one list, wherever it stands."""
+"""Every limit of a manifest is in its register, once."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aigate.manifest import AgeLimit, Limit, Manifest, ThresholdDeclared
+from aigate.collect.manifest_file import frozen, parse_manifest
+from aigate.manifest import Manifest
 from aigate.register import Declared, register
-from aigate.testing import passing_manifest
-from aigate.values import Model
+from declared import FULL, SMALL
 
-ORIGIN = {"set_by": "m.ito", "set_on": "2026-08-02"}
-
-
-def limit(value: Any) -> dict[str, Any]:
-    return {"value": value, "provenance": ORIGIN}
+LIMITS = {"floor", "ceiling", "max_drop", "max_rise", "min_coverage", "max_creep"}
+AGES = {"max_age", "max_evidence_age", "end_to_end_age"}
 
 
-WHOLE = {
-    "version": 1,
-    "system": "churn",
-    "model": {"name": "churn"},
-    "metrics": {
-        "accuracy": {
-            "floor": limit("0.920"),
-            "max_drop": limit("0.02"),
-            "min_coverage": limit("0.9"),
-            "judge": "j",
-            "anchor": {"value": limit("0.94"), "max_creep": limit("0.03")},
-            "slices": {"new": {"metric": "accuracy_new", "floor": limit("0.88"), "max_drop": limit("0.04")}},
-        },
-        "latency": {
-            "ceiling": limit(250),
-            "max_rise": limit(20),
-            "slices": {"eu": {"metric": "latency_eu", "ceiling": limit(300), "max_rise": limit(30)}},
-        },
-    },
-    "stages": (
-        {
-            "name": "features",
-            "freshness": {
-                "url": "https://x.example/f",
-                "time": "t",
-                "max_age": limit("90m"),
-                "max_evidence_age": limit("10m"),
-            },
-        },
-        {"name": "scoring"},
-    ),
-    "objectives": {"end_to_end_age": limit("18h")},
-    "thresholds": {"confidence": {**limit("0.72"), "applied": {"param": "confidence"}}},
-}
-EXPECTED = [
-    ("metrics.accuracy.floor", "0.920", "limit"),
-    ("metrics.accuracy.max_drop", "0.02", "limit"),
-    ("metrics.accuracy.min_coverage", "0.9", "limit"),
-    ("metrics.accuracy.anchor.value", "0.94", "limit"),
-    ("metrics.accuracy.anchor.max_creep", "0.03", "limit"),
-    ("metrics.accuracy.slices.new.floor", "0.88", "limit"),
-    ("metrics.accuracy.slices.new.max_drop", "0.04", "limit"),
-    ("metrics.latency.ceiling", "250", "limit"),
-    ("metrics.latency.max_rise", "20", "limit"),
-    ("metrics.latency.slices.eu.ceiling", "300", "limit"),
-    ("metrics.latency.slices.eu.max_rise", "30", "limit"),
-    ("stages.features.freshness.max_age", "1h 30m", "age"),
-    ("stages.features.freshness.max_evidence_age", "10m", "age"),
-    ("objectives.end_to_end_age", "18h", "age"),
-    ("thresholds.confidence", "0.72", "serving"),
-]
+def _registered() -> tuple[Declared, ...]:
+    manifest, _ = parse_manifest(FULL.encode(), "aigate.yaml")
+    return register(manifest)
 
 
-def test_every_limit_is_listed_in_the_manifests_order() -> None:
-    found = register(Manifest.model_validate(WHOLE))
-    assert [(item.name, item.value, item.kind) for item in found] == EXPECTED
-    assert all(item.provenance and item.provenance.set_by == "m.ito" for item in found)
-    applied = [item for item in found if item.applied]
-    assert [(item.name, item.applied.param) for item in applied if item.applied] == [
-        ("thresholds.confidence", "confidence")
+def test_every_limit_of_a_full_manifest_once_in_its_order() -> None:
+    assert [(item.name, item.value, item.kind, _who(item)) for item in _registered()] == [
+        ("metrics.accuracy.floor", "0.92", "limit", "m.ito"),
+        ("metrics.accuracy.max_drop", "0.02", "limit", "b.lind"),
+        ("metrics.accuracy.min_coverage", "0.9", "limit", "m.ito"),
+        ("metrics.accuracy.anchor.value", "0.94", "limit", None),
+        ("metrics.accuracy.anchor.max_creep", "0.03", "limit", "b.lind"),
+        ("metrics.accuracy.slices.new.floor", "0.8", "limit", None),
+        ("metrics.accuracy.slices.new.max_drop", "0.05", "limit", "b.lind"),
+        ("metrics.latency.ceiling", "250", "limit", None),
+        ("metrics.latency.max_rise", "10", "limit", None),
+        ("metrics.latency.slices.new.ceiling", "300", "limit", None),
+        ("metrics.latency.slices.new.max_rise", "20", "limit", None),
+        ("stages.raw.freshness.max_age", "2h", "age", "o.diaz"),
+        ("stages.raw.freshness.max_evidence_age", "5m", "age", "o.diaz"),
+        ("stages.features.freshness.max_age", "6h", "age", "o.diaz"),
+        ("objectives.end_to_end_age", "18h", "age", "m.ito"),
+        ("thresholds.confidence", "0.72", "serving", None),
+        ("thresholds.cut", "3", "serving", "m.ito"),
     ]
 
 
-def limits_of(model: object) -> int:
-    """Count the limits in a manifest without knowing where they stand."""
-    if isinstance(model, Limit | AgeLimit | ThresholdDeclared):
-        return 1
-    if isinstance(model, Model):
-        return sum(limits_of(getattr(model, name)) for name in type(model).model_fields)
-    if isinstance(model, dict):
-        return sum(map(limits_of, model.values()))
-    return sum(map(limits_of, model)) if isinstance(model, tuple) else 0
+def _who(item: Declared) -> str | None:
+    return item.provenance.set_by if item.provenance else None
 
 
-@pytest.mark.parametrize(
-    "manifest", [Manifest.model_validate(WHOLE), passing_manifest()], ids=["whole", "passing"]
+def test_only_what_serving_applies_says_where() -> None:
+    applied = {item.name: item.applied.run_tag for item in _registered() if item.applied}
+    assert applied == {"thresholds.cut": "cut"}
+
+
+def test_names_are_the_keys_and_lead_to_the_limit() -> None:
+    manifest, _ = parse_manifest(FULL.encode(), "aigate.yaml")
+    for item in register(manifest):
+        assert item.name == ".".join(str(key) for key in item.keys)
+        here: Any = manifest
+        for key in item.keys:
+            if isinstance(here, tuple):
+                here = next(stage for stage in here if stage.name == key)
+            else:
+                here = here[key] if isinstance(here, Mapping) else getattr(here, str(key))
+        assert here.provenance == item.provenance
+
+
+def test_a_manifest_without_limits_has_an_empty_register() -> None:
+    assert register(parse_manifest(SMALL.encode(), "aigate.yaml")[0]) == ()
+
+
+def _limit(bare: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
+    whole = st.fixed_dictionaries({"value": bare}, optional={"provenance": st.just({"set_by": "m.ito"})})
+    return st.one_of(bare, whole)
+
+
+_SHARES = _limit(st.sampled_from(["0", "0.5", "0.92"]))
+_SPANS = _limit(st.sampled_from(["15m", "2h", "P1D"]))
+_NAMES = st.sampled_from(["a", "b", "floor", "max_age", "metrics", "x y"])
+
+
+def _metrics(upper: bool) -> st.SearchStrategy[object]:
+    own = dict.fromkeys(("ceiling", "max_rise") if upper else ("floor", "max_drop"), _SHARES)
+    part = st.fixed_dictionaries({"metric": st.just("m")}, optional=own)
+    more = {
+        "min_coverage": _SHARES,
+        "anchor": st.fixed_dictionaries({"value": _SHARES, "max_creep": _SHARES}),
+        "slices": st.dictionaries(_NAMES, part),
+    }
+    return st.fixed_dictionaries({}, optional={**own, **more})
+
+
+_STAGES = st.builds(
+    lambda found: tuple({"name": name, **rest} for name, rest in found.items()),
+    st.dictionaries(
+        _NAMES,
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "freshness": st.fixed_dictionaries(
+                    {"dbt": st.just("f"), "source": st.just("s"), "max_age": _SPANS},
+                    optional={"max_evidence_age": _SPANS},
+                )
+            },
+        ),
+    ),
 )
-def test_a_limit_that_nobody_listed_would_be_one_that_nobody_reviews(manifest: Manifest) -> None:
-    """A new kind of limit in the manifest fails here until the register knows it."""
-    assert len(register(manifest)) == limits_of(manifest)
+_MANIFESTS = st.fixed_dictionaries(
+    {"version": st.just(1), "system": st.just("s"), "model": st.just({"name": "m"})},
+    optional={
+        "metrics": st.dictionaries(_NAMES, st.booleans().flatmap(_metrics)),
+        "stages": _STAGES,
+        "objectives": st.fixed_dictionaries({}, optional={"end_to_end_age": _SPANS}),
+        "thresholds": st.dictionaries(_NAMES, _limit(st.sampled_from(["1", "0.72"]))),
+    },
+)
 
 
-def test_what_is_not_declared_is_not_listed() -> None:
-    assert register(Manifest.model_validate({k: WHOLE[k] for k in ("version", "system", "model")})) == ()
+def _written(data: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Find the limits in plain data, by what only limits are called."""
+    for name, metric in data.get("metrics", {}).items():
+        yield from (("metrics", name, key) for key in metric if key in LIMITS)
+        yield from (("metrics", name, "anchor", key) for key in metric.get("anchor", {}))
+        for part, slice_ in metric.get("slices", {}).items():
+            yield from (("metrics", name, "slices", part, key) for key in slice_ if key in LIMITS)
+    for stage in data.get("stages", ()):
+        found = stage.get("freshness", {})
+        yield from (("stages", stage["name"], "freshness", key) for key in found if key in AGES)
+    yield from (("objectives", key) for key in data.get("objectives", {}))
+    yield from (("thresholds", name) for name in data.get("thresholds", {}))
 
 
-def test_a_bare_limit_has_no_provenance() -> None:
-    data = {**{k: WHOLE[k] for k in ("version", "system", "model")}, "metrics": {"a": {"floor": "0.9"}}}
-    assert register(Manifest.model_validate(data)) == (
-        Declared(("metrics", "a", "floor"), "0.9", "limit", None),
-    )
-
-
-def test_a_stage_is_named_and_not_numbered() -> None:
-    keys = [item.keys for item in register(Manifest.model_validate(WHOLE)) if item.keys[0] == "stages"]
-    assert keys[0] == ("stages", "features", "freshness", "max_age")
+@given(_MANIFESTS)
+def test_as_many_are_declared_as_are_written(data: dict[str, Any]) -> None:
+    found = register(Manifest.model_validate(frozen(data)))
+    assert sorted(item.keys for item in found) == sorted(_written(data))

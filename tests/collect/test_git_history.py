@@ -312,6 +312,7 @@ def test_a_repository_cannot_make_git_run_anything(
     evil.chmod(0o755)
     (repo.root / ".gitattributes").write_text("* diff=evil filter=evil merge=evil\n")
     repo.commit(floor("0.92"), day(2))
+    _sign(repo)
     hooks = repo.root / ".git" / "hooks"
     hooks.mkdir(exist_ok=True)
     for hook in ("post-index-change", "reference-transaction", "post-checkout"):
@@ -345,6 +346,15 @@ def test_a_repository_cannot_make_git_run_anything(
     monkeypatch.setattr(git_history, "_GIT", ("git", "-c", "safe.directory=*"))
     repo.ask()
     assert ran.exists()  # the trap was one
+
+
+def _sign(repo: Repo) -> None:
+    """Give the newest commit a signature, which git could be set up to have checked."""
+    head, _, message = repo.git("cat-file", "commit", "HEAD").partition("\n\n")
+    mark = "-----{} PGP SIGNATURE-----"
+    signed = f"{head}\ngpgsig {mark.format('BEGIN')}\n \n x\n {mark.format('END')}\n\n{message}".encode()
+    made = repo.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=signed).strip()
+    repo.git("update-ref", "refs/heads/main", made)
 
 
 def test_a_partial_clone_is_not_filled_from_elsewhere(repo: Repo, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class Outlet(io.RawIOBase):
 @contextlib.contextmanager
 def outlets() -> Iterator[Outlet | None]:
     """Put an `Outlet` behind standard output and standard error; yield that of standard output."""
+    before = sys.stdout, sys.stderr
     out, err = _outlet(sys.stdout), _outlet(sys.stderr)
     if out is not None:
         sys.stdout = _text(out, sys.stdout)
@@ -72,6 +73,7 @@ def outlets() -> Iterator[Outlet | None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        sys.stdout, sys.stderr = before
 
 
 def _outlet(stream: TextIO | None) -> Outlet | None:

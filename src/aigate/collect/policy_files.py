@@ -101,13 +101,21 @@ def declared(source: bytes, shown: str) -> tuple[str, ...]:
     return ids
 
 
-def _functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Yield every function, however deep; expressions hold none, and most of a tree is expressions."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield child
-        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from _functions(child)
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield every function in order, however deep; expressions hold none, and most of a tree is expressions.
+
+    It walks without recursion: an `elif` is one level below the one before it.
+    """
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, _HOLDERS)]
+        waiting.extend(reversed(inner))
+
+
+_HOLDERS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def _is_policy_decorator(node: ast.expr) -> bool:

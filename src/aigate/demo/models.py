@@ -217,6 +217,7 @@ def _tell(key: str, value: object) -> None:
 def main(folder: str) -> None:
     """Do the acts that are asked for on standard input, against the server in `MLFLOW_TRACKING_URI`."""
     quiet()
+    sys.argv[0] = "aigate demo"  # what MLflow tags runs with; a path of this machine says nothing to anybody
     with contextlib.redirect_stdout(sys.stderr):
         _warm_up()
         for line in sys.stdin:
