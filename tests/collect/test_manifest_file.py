@@ -373,3 +373,14 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "aigate.yaml"
     path.write_bytes(SMALL.encode() + b"owner: \xff\n")
     assert refused(path).place == f"{path}:4:8"
+
+
+def test_two_limits_of_one_name_are_refused() -> None:
+    text = (
+        "version: 1\nsystem: s\nmodel: {name: m}\nmetrics:\n"
+        "  a: {slices: {b: {metric: c, floor: 0.9}}}\n"
+        "  a.slices.b: {floor: 0.8}\n"
+    )
+    with pytest.raises(ConfigError, match=r"two limits are called metrics\.a\.slices\.b\.floor") as caught:
+        parse_manifest(text.encode(), "m.yaml")
+    assert caught.value.place.startswith("m.yaml:6:")

@@ -77,9 +77,25 @@ def parse_manifest(data: bytes, shown: str) -> tuple[Manifest, YamlDocument]:
     except StrictError as e:
         raise ConfigError(e.message, place=e.place, fix="correct the YAML at this place") from e
     try:
-        return Manifest.model_validate(spread_provenance(frozen(document.data))), document
+        manifest = Manifest.model_validate(spread_provenance(frozen(document.data)))
     except ValidationError as e:
         raise _explain(e.errors(include_url=False), document) from e
+    _check_names(manifest, document)
+    return manifest, document
+
+
+def _check_names(manifest: Manifest, document: YamlDocument) -> None:
+    """Refuse two limits of one name: `a.slices.b` may be a metric, or a slice of the metric `a`."""
+    seen: set[str] = set()
+    for item in register(manifest):
+        if item.name in seen:
+            line, column = document.place(item.keys)
+            raise ConfigError(
+                f"two limits are called {item.name}",
+                place=f"{document.source}:{line}:{column}",
+                fix="give the metric or the slice another name",
+            )
+        seen.add(item.name)
 
 
 def frozen(data: object) -> object:
