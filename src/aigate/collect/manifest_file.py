@@ -24,6 +24,7 @@ from aigate.manifest import (
     Manifest,
     spread_provenance,
 )
+from aigate.register import register
 from aigate.values import NAME_PATTERN, VERSION_PATTERN, Digest, Model
 
 NAME = "aigate.yaml"
