@@ -47,7 +47,7 @@ FORGED = (
     _FRAME
     + """
 mine = next(f["source"] for g in header["groups"] for f in g["files"] if "while forging" in f["source"])  # while forging
-write(range(64), answer(mine.split('@policy("')[1].split('"')[0], "0" * 32))
+write(range(2048), answer(mine.split('@policy("')[1].split('"')[0], "0" * 32))
 """
 )
 
@@ -64,7 +64,7 @@ ANSWERS = (
     _FRAME
     + """
 mine = next(f["source"] for g in header["groups"] for f in g["files"] if "while answering" in f["source"])  # while answering
-write(range(64), answer(mine.split('@policy("')[1].split('"')[0], header["nonce"]))
+write(range(2048), answer(mine.split('@policy("')[1].split('"')[0], header["nonce"]))
 """
 )
 

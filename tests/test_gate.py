@@ -34,6 +34,14 @@ from fakes import WebServer, json_reply
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
+
+@pytest.fixture(autouse=True)
+def _clock() -> None:
+    """Read the clock anew for each test: servers here answer with their own, and a session takes minutes."""
+    global NOW
+    NOW = datetime.now(UTC).replace(microsecond=0)
+
+
 MANIFEST = """\
 version: 1
 system: churn

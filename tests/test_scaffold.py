@@ -265,6 +265,7 @@ def test_the_floor_lies_below_what_was_measured_and_is_no_noise(value: Decimal) 
     found = propose([measured("accuracy", f"{value:f}")])
     assert found is not None
     assert 0 < found.floor <= value - MARGIN < found.floor + Decimal("0.0001")
+    assert found.floor == round(found.floor, 4)
     rule = loaded(manifest(seen(metrics=(measured("accuracy", f"{value:f}"),)))).metrics["accuracy"]
     assert rule.floor is not None
     assert rule.floor.value == found.floor

@@ -226,6 +226,13 @@ def test_an_owner_tag_of_any_kind(
         assert "the registry's owner tag does not say the same" in said.out
 
 
+def test_a_metric_that_no_manifest_can_hold_is_not_proposed(fake: FakeRegistry, tmp_path: Path) -> None:
+    for logged in fake.points_of("1"):
+        logged["key"] = logged["key"].replace("accuracy", "\u202e accuracy")
+    assert run(["init"]) == 0
+    assert load_manifest(tmp_path / "aigate.yaml").manifest.metrics == {}
+
+
 def assert_harmless(said: str) -> None:
     assert all(line.isprintable() for line in said.splitlines())
     assert not any(line.startswith(("system:", "::")) for line in said.splitlines())

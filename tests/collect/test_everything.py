@@ -21,6 +21,15 @@ from fake_registry import FakeRegistry, churn, run_id
 from fakes import RawServer, WebServer, json_reply, silent
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def _clock() -> None:
+    """Read the clock anew for each test: servers here answer with their own, and a session takes minutes."""
+    global NOW
+    NOW = datetime.now(UTC).replace(microsecond=0)
+
+
 URI = "https://mlflow.example"
 
 MANIFEST = """\
@@ -166,11 +175,19 @@ def test_a_variable_that_is_not_set(tmp_path: Path, fake: FakeRegistry, web: Web
     assert web.asked == []
 
 
-def test_a_manifest_under_review_has_no_credential_sent(
-    tmp_path: Path, fake: FakeRegistry, web: WebServer
+def test_a_manifest_under_review_has_no_credential_sent_and_nothing_private_reached(
+    tmp_path: Path, fake: FakeRegistry, web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = load(tmp_path, web.url(), ", auth: {bearer: PATH}")
+    ways: list[Access] = []
+
+    def registry(way: Access, deadline: object) -> FakeRegistry:
+        ways.append(way)
+        return fake
+
+    monkeypatch.setattr(Access, "registry", registry)
     found, _ = gather(loaded, environ={"PATH": "canary"}, trusted=False)
+    assert [way.rule.private_hosts for way in ways] == [frozenset()]
     assert "not trusted" in reason(found.freshness["features"])
     assert web.asked == []
 

@@ -17,6 +17,15 @@ from aigate.values import gap
 from fakes import Asked, RawServer, Reply, WebServer, json_reply, silent
 
 NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _clock() -> None:
+    """Read the clock anew for each test: servers here answer with their own, and a session takes minutes."""
+    global NOW
+    NOW = datetime.now(UTC).replace(microsecond=0)
+
+
 """The servers here tell the time of the day, so it is judged by that."""
 
 STAGE = "  - {{name: {name}, freshness: {{{where}, max_age: 2h{auth}}}}}\n"
