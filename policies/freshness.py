@@ -41,7 +41,8 @@ def promised(s: Snapshot) -> Findings:
             "add to the manifest:\n"
             "stages:\n"
             "  - {name: <stage>, owner: <team>, freshness: {url: https://<host>/freshness.json, "
-            "time: <field>, max_age: 2h}}"
+            "time: <field>, max_age: 2h, provenance: {set_by: <name>, "
+            f"set_on: {s.now.date().isoformat()}, environment: {s.environment}, rationale: <why>}}}}}}"
         ),
     )
 

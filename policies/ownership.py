@@ -26,7 +26,7 @@ def accountable(s: Snapshot) -> Findings:
             key="contact",
             owner=owner.team,
             fix=(
-                "add to the manifest where to ask:\n"
+                "complete the manifest's owner with where to ask:\n"
                 f'owner: {{team: {owner.team}, contact: "#<channel>", escalation: https://<pager>}}'
             ),
         )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -536,24 +537,19 @@ def test_lines_appear_as_they_are_known(folder: Path, web: WebServer) -> None:
     assert rest.endswith("ready to decide\n")
 
 
+@pytest.mark.usefixtures("quick")
 def test_all_of_it_shares_one_deadline(look: Look, folder: Path) -> None:
     """Silence at the registry and at a source: together they take the time once."""
     with RawServer(silent) as server:
-        path = folder / "aigate.yaml"
-        path.write_text(
-            path.read_text()
-            .replace("/features.json", "/x.json")
-            .replace(
-                path.read_text().partition('url: "')[2].partition("/features")[0], server.url().rstrip("/")
-            )
-        )
-        started = datetime.now(UTC)
-        code, checks = look("--tracking-uri", server.url().rstrip("/"), "--deadline", "1.5")
-        took = datetime.now(UTC) - started
+        silence = server.url().rstrip("/")
+        (folder / "aigate.yaml").write_text(MANIFEST.format(url=silence))
+        started = time.monotonic()
+        code, checks = look("--tracking-uri", silence, "--deadline", "2")
+        took = time.monotonic() - started
     assert code == 3
     assert "deadline" in only(checks, "mlflow")["what"]
     assert "deadline" in only(checks, "freshness:features")["what"]
-    assert took < timedelta(seconds=1.5 + 0.5 + 3), "3 s for the policies' process on a busy machine"
+    assert took < 2 + 1.5
 
 
 @pytest.mark.server

@@ -10,7 +10,7 @@ from aigate.collect.access import Access
 from aigate.collect.first_look import Found, NoAnswerError, first_look, listed, nearest
 from aigate.collect.mlflow.reader import Json, RegistryError
 from aigate.errors import UsageError
-from fake_registry import EVAL, NOW, FakeRegistry, churn, eval_id, point, run_id, run_of
+from fake_registry import EVAL, HOUR, NOW, START, FakeRegistry, churn, eval_id, hexes, point, run_id, run_of
 
 URI = {"MLFLOW_TRACKING_URI": "https://mlflow.example"}
 
@@ -141,6 +141,18 @@ def test_an_unfinished_run_measured_nothing(fake: FakeRegistry) -> None:
 def test_numbers_that_disagree_are_not_proposed(fake: FakeRegistry) -> None:
     fake.points_of("1").append(point("accuracy", "0.99", run_id=eval_id("1"), data=EVAL))
     assert not [metric for metric in look().metrics if metric.name == "accuracy"]
+
+
+def test_of_several_measurements_the_newest_counts(fake: FakeRegistry) -> None:
+    other = {"name": "churn-eval", "digest": "77777777"}
+    fake.runs[hexes("f")] = run_of(hexes("f"), datasets=[(other, "evaluation", 100)])
+    for at, value in ((START + 2 * HOUR, "0.8"), (START - HOUR, "0.7")):
+        fake.points_of("1").append(point("accuracy", value, run_id=hexes("f"), data=other, at=at))
+        (accuracy,) = (metric for metric in look().metrics if metric.name == "accuracy")
+        assert (accuracy.value, accuracy.run_id) == (
+            (Decimal("0.8"), hexes("f")) if value == "0.8" else (Decimal("0.94"), eval_id("1"))
+        )
+        fake.points_of("1").pop()
 
 
 def test_a_run_tells_what_its_model_does_not(fake: FakeRegistry) -> None:

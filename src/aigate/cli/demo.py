@@ -8,7 +8,7 @@ import click
 
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Leave the folder with the data, the evidence and the records.")
-def command(keep: bool) -> None:
+def command(keep: bool) -> int:
     """Walk through a real failure on a real MLflow server.
 
     Three teams are green and the pipeline is broken: a cache serves old data,
@@ -24,3 +24,4 @@ def command(keep: bool) -> None:
         lambda: datetime.now(UTC),  # noqa: TID251 - the demonstration's hours pass on a real clock
         keep=keep,
     )
+    return 0
