@@ -74,12 +74,12 @@ def evaluate(loaded: LoadedManifest, request: Request, world: World) -> Answer:
     Raises UsageError and ConfigError for what the user can mend before
     anything is asked of the world; what the world does is in the answer.
     """
-    from aigate.collect.everything import collect
-
     environment = environment_of(loaded, request.environment)
     files = policies_in_force(loaded)
     check_settings(loaded, request.environment, files)
     with Isolate(files, environment.params, limits=request.limits) as isolate:
+        from aigate.collect.everything import collect  # while the child imports what it needs
+
         asked = Asked(
             question=request.question,
             environment=request.environment,
