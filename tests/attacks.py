@@ -171,8 +171,10 @@ HARMLESS: dict[str, tuple[str, str]] = {
 }
 """Each passes: what it does beside changes nothing."""
 
+DEEP = "sys.setrecursionlimit(10**9)\ndef f(): return [f()]\nf()"
+"""Ends with its time or with its memory, whichever its Python uses up first."""
+
 SLOW: dict[str, tuple[str, str]] = {
-    "recurses without limit": ("sys.setrecursionlimit(10**9)\ndef f(): return [f()]\nf()", ""),
     "sleeps": ("time.sleep(600)", ""),
     "sleeps at import": ("", "time.sleep(600)"),
     "spins": ("while True: pass", ""),

@@ -156,10 +156,6 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "brackets without end": (b"(" * 10_000, "x.py:1: not Python: "),
     "signs without end": (b"a = " + b"-" * 100_000 + b"1\n", "x.py:1: not Python: "),
     "a chain without end": (b"a" + b".b" * 100_000 + b"\n", "x.py:1: not Python: "),
-    "branches without end": (
-        b"if a: pass\n" + b"elif a: pass\n" * 5_000 + b"else:\n" + GOOD.replace(b"\n", b"\n    "),
-        "x.py:1: not Python: ",
-    ),
 }
 
 

@@ -23,7 +23,7 @@ from aigate.isolate.child import _compile, _load
 from aigate.policy import PolicyFile
 from aigate.snapshot import Snapshot
 from aigate.testing import change, missing, passing_snapshot
-from attacks import HARMLESS, PATCHES, QUICK, SLOW, source
+from attacks import DEEP, HARMLESS, PATCHES, QUICK, SLOW, source
 
 AMPLE = Limits(seconds=20, memory=512 << 20)
 """Enough for what ends by itself, however busy the machine is."""
@@ -186,7 +186,7 @@ def test_a_daemon_does_not_outlive_the_question(harmless: tuple[Round, Path]) ->
 def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Round, Path]:
     folder = tmp_path_factory.mktemp("slow")
     files = tuple(attack(name, body, top, folder) for name, (body, top) in SLOW.items())
-    return ask((*honest(), *files), Limits(seconds=1.5)), folder
+    return ask((*honest(), *files, attack("recurses", DEEP)), Limits(seconds=1.5)), folder
 
 
 @pytest.mark.parametrize("name", SLOW)
@@ -194,6 +194,10 @@ def test_what_never_ends_is_ended(name: str, slow: tuple[Round, Path]) -> None:
     assert slow[0][slug(name)] == PolicyResult(
         policy=slug(name), outcome="error", reason="it took longer than 1.5 s"
     )
+
+
+def test_recursion_without_limit_is_ended(slow: tuple[Round, Path]) -> None:
+    assert slow[0][slug("recurses")].outcome == "error"
 
 
 def test_the_limit_is_kept_and_nothing_is_left(slow: tuple[Round, Path]) -> None:
@@ -648,6 +652,36 @@ def test_the_child_imports_no_more_than_it_needs() -> None:
     """
     done = run_python(code)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+CROWD = """
+import os, signal, time
+from pathlib import Path
+from aigate.isolate.child import ROOM, _limit
+
+running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+os.setsid()
+if os.getuid() == 0:
+    os.setuid(65534)  # root has no such limit
+_limit(20, 1 << 30)
+made = 0
+try:
+    while made < running + 10 * ROOM:
+        if os.fork() == 0:
+            time.sleep(60)
+        made += 1
+except BlockingIOError:
+    print(made <= running + 2 * ROOM, flush=True)
+os.killpg(0, signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="counting the machine's tasks is Linux's")
+def test_who_forks_without_end_meets_a_wall() -> None:
+    """Root does not: there, only the time that a file may take ends it."""
+    done = run_python(CROWD)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_limits_say_what_is_in_force() -> None:
