@@ -1,5 +1,7 @@
 """A value that cannot be trusted cannot be built, and what was built survives being written down."""
 
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -7,7 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from aigate.values import (
     DURATION_SCHEMA,
@@ -410,6 +412,45 @@ def test_data_is_frozen_and_closed() -> None:
         holder.name = "b"  # type: ignore[misc]  # what is refused
     with pytest.raises(ValidationError, match="Extra inputs"):
         Holder.model_validate({"nmae": "a"})
+
+
+def test_a_model_is_built_when_it_is_needed_and_by_one_thread_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Collectors are threads that meet models first; not every pydantic keeps them apart."""
+
+    class One(Model):
+        value: Number
+
+    class Two(Model):
+        value: Duration
+
+    building: list[type[BaseModel]] = []
+    most: list[int] = []
+    build = BaseModel.model_rebuild.__func__  # type: ignore[attr-defined]  # a class method's function
+
+    def slowly(cls: type[BaseModel], **options: object) -> object:
+        building.append(cls)
+        most.append(len(building))
+        time.sleep(0.02)
+        try:
+            return build(cls, **options)
+        finally:
+            building.remove(cls)
+
+    assert not One.__pydantic_complete__
+    monkeypatch.setattr(BaseModel, "model_rebuild", classmethod(slowly))
+    threads = [
+        threading.Thread(target=lambda: One(value=Decimal(1))),
+        threading.Thread(target=lambda: Two(value=timedelta(1))),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert One.__pydantic_complete__
+    assert Two.__pydantic_complete__
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ be had is `Missing` with a reason: never None, 0 or -1.
 """
 
 import re
+import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -24,10 +25,26 @@ from pydantic import (
 T = TypeVar("T")
 
 
+_building = threading.RLock()
+
+
 class Model(BaseModel):
-    """Base of all data: frozen, strict, and closed to keys it does not know."""
+    """Base of all data: frozen, strict, and closed to keys it does not know.
+
+    A validator is built when it is first needed: no command needs them all.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+    @classmethod
+    def model_rebuild(cls, **options: Any) -> bool | None:
+        """Build the validator, one thread at a time.
+
+        Collectors are threads. In pydantic before 2.14, two that build one model
+        at once undo each other's work, and its base's validator answers instead.
+        """
+        with _building:
+            return super().model_rebuild(**options)
 
 
 _LONGEST_REASON = 2000

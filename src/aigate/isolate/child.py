@@ -18,12 +18,13 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from aigate.decision import PolicyInfo, PolicyResult
+from aigate.decision import Finding, PolicyInfo, PolicyResult
 from aigate.errors import PolicyCodeError
 from aigate.isolate import FAREWELL, Answer
 from aigate.isolate.linux import adopt, hide
 from aigate.policy import Policy, run, say, show_params
 from aigate.snapshot import Snapshot
+from aigate.values import Missing
 
 ROOM = 64
 """Processes and threads that all policies together may add to what the machine runs already."""
@@ -47,6 +48,8 @@ def main() -> None:
     if not question:
         return
     snapshot = None if question == b"null" else Snapshot.model_validate_json(question)
+    for model in (Answer, Finding, Missing):
+        model.model_rebuild()  # once here, and not again in every fork
     gc.freeze()  # what is here by now stays, and the forks share it
     gc.enable()
     pids = _fork(header, codes, snapshot)
