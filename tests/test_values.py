@@ -109,6 +109,8 @@ NO_NUMBERS: dict[str, object] = {
     "arabic-indic digits": "٠.٩٢",
     "full-width digits": "1２",
     "absurd power": "1e999",
+    "a power just too large": "1e400",
+    "a power just too small": "1e-399",
     "tiny power": "1e-999",
     "zero with an absurd power": Decimal("0E-9999"),
     "far too long": "1" * 401,
@@ -256,6 +258,8 @@ SPANS = {
     "90s": (timedelta(seconds=90), "1m 30s"),
     "15m": (timedelta(minutes=15), "15m"),
     "2h": (timedelta(hours=2), "2h"),
+    "12h5m": (timedelta(hours=12, minutes=5), "12h 05m"),
+    "65s": (timedelta(seconds=65), "1m 05s"),
     "1d12h": (timedelta(hours=36), "1d 12h"),
     "4w": (timedelta(weeks=4), "28d"),
     "1w2d3h4m5s": (timedelta(days=9, hours=3, minutes=4, seconds=5), "9d 3h"),
@@ -298,6 +302,7 @@ NO_SPANS: dict[str, object] = {
     "P alone": "P",
     "T alone": "P1DT",
     "other digits": "２h",
+    "other digits of weeks": "２w",
     "a century and a day": "36501d",
     "absurd": "9" * 39 + "d",
     "far too long": "9" * 500 + "s",
@@ -429,7 +434,7 @@ def test_a_model_is_built_when_it_is_needed_and_by_one_thread_at_a_time(
     most: list[int] = []
     build = BaseModel.model_rebuild.__func__  # type: ignore[attr-defined]  # a class method's function
 
-    def slowly(cls: type[BaseModel], **options: object) -> object:
+    def slowly(cls: type[BaseModel], /, **options: object) -> object:
         building.append(cls)
         most.append(len(building))
         time.sleep(0.02)
@@ -438,7 +443,7 @@ def test_a_model_is_built_when_it_is_needed_and_by_one_thread_at_a_time(
         finally:
             building.remove(cls)
 
-    assert not One.__pydantic_complete__
+    assert [One.__pydantic_complete__, Two.__pydantic_complete__] == [False, False]
     monkeypatch.setattr(BaseModel, "model_rebuild", classmethod(slowly))
     threads = [
         threading.Thread(target=lambda: One(value=Decimal(1))),
@@ -449,14 +454,22 @@ def test_a_model_is_built_when_it_is_needed_and_by_one_thread_at_a_time(
     for thread in threads:
         thread.join()
     assert max(most) == 1
-    assert One.__pydantic_complete__
-    assert Two.__pydantic_complete__
+    assert [One.__pydantic_complete__, Two.__pydantic_complete__] == [True, True]
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------
 
 
-SIZES = {"absurd power", "tiny power", "absurd", "a century and a day", "far too long", "long and large"}
+SIZES = {
+    "absurd power",
+    "a power just too large",
+    "a power just too small",
+    "tiny power",
+    "absurd",
+    "a century and a day",
+    "far too long",
+    "long and large",
+}
 
 
 @pytest.mark.parametrize(
