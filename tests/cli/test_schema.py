@@ -10,26 +10,7 @@ from aigate.cli import run
 from aigate.collect.manifest_file import parse_manifest
 from aigate.collect.strict_yaml import load_yaml
 from aigate.errors import ConfigError
-
-WHOLE = """\
-version: 1
-system: churn
-owner: {team: retention-platform, contact: "#churn-oncall", escalation: https://pager.example/churn}
-model: {name: churn, champion: champion, challenger: challenger}
-metrics:
-  accuracy: {range: [0, 1], floor: {value: 0.92, provenance: {set_by: m.ito, set_on: 2026-08-02, environment: production, run: 1f0c55aa, review_by: 2027-02-02}}, max_drop: 0.02}
-stages:
-  - {name: transactions, owner: data-eng, freshness: {url: https://data.example/freshness.json, time: loaded_at, max_age: 2h}}
-  - {name: features, owner: data-eng, reads: [transactions], freshness: {dbt: target/sources.json, source: raw.features, max_age: 6h}}
-  - {name: embeddings, owner: ml, reads: [features], freshness: {prometheus: https://prom.example, query: embeddings_built_timestamp_seconds, max_age: 12h}}
-  - {name: scoring, owner: platform, reads: [embeddings]}
-objectives: {end_to_end_age: 18h}
-thresholds:
-  retrieval_confidence: {value: 0.72, applied: {param: retrieval_confidence}, provenance: {set_by: m.ito, method: measured}}
-runbooks: {default: runbooks/churn.md, data: runbooks/late-data.md}
-environments: {production: {levels: {ownership: require}}, staging: {levels: {"*": advise}}}
-"""
-"""The manifest with everything in it."""
+from declared import DESIGN
 
 
 @pytest.fixture
@@ -51,8 +32,8 @@ def test_it_is_a_schema(schema: dict[str, Any]) -> None:
 
 
 def test_the_whole_manifest_is_valid_for_both(schema: dict[str, Any]) -> None:
-    assert complaints(schema, WHOLE) == []
-    parse_manifest(WHOLE.encode(), "aigate.yaml")
+    assert complaints(schema, DESIGN) == []
+    parse_manifest(DESIGN.encode(), "aigate.yaml")
 
 
 @pytest.mark.parametrize(
@@ -85,8 +66,8 @@ def test_the_whole_manifest_is_valid_for_both(schema: dict[str, Any]) -> None:
 )
 def test_editors_and_the_gate_agree(schema: dict[str, Any], old: str, new: str) -> None:
     """What the one underlines the other refuses, and the other way round."""
-    text = WHOLE.replace(old, new, 1)
-    assert text != WHOLE
+    text = DESIGN.replace(old, new, 1)
+    assert text != DESIGN
     refused = False
     try:
         parse_manifest(text.encode(), "aigate.yaml")
@@ -97,6 +78,6 @@ def test_editors_and_the_gate_agree(schema: dict[str, Any], old: str, new: str) 
 
 def test_a_misspelt_key_is_named(schema: dict[str, Any]) -> None:
     (complaint,) = complaints(
-        schema, WHOLE.replace("system:", "sistem:").replace("version", "system: a\nversion")
+        schema, DESIGN.replace("system:", "sistem:").replace("version", "system: a\nversion")
     )
     assert "'sistem' was unexpected" in complaint
