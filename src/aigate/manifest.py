@@ -429,12 +429,62 @@ class PolicySelection(Model):
 Parameter = str | bool | int | Number | tuple[str, ...]
 
 
+Span = Annotated[Duration, AfterValidator(_not_negative)]
+
+
+class RollbackRules(Model):
+    """What may move a champion back, and how often by itself."""
+
+    mode: Literal["auto", "propose", "off"] = "propose"
+    """What `aigate watch` does when a rollback or a halt is called for: it acts, it says how, or it only tells."""
+    min_soak: Span = timedelta(hours=24)
+    """How long a version must have served to count as known good; demanded of automatic rollbacks."""
+    max_per_day: Annotated[int, Field(ge=0, le=100)] = 2
+    """Automatic rollbacks in 24 hours."""
+    cooldown: Span = timedelta(hours=1)
+    """Time after any move of the alias in which no automatic rollback happens."""
+
+
+class WatchRules(Model):
+    """When a champion's failing is a fact and not noise."""
+
+    bad: Annotated[int, Field(ge=1, le=100)] = 2
+    """So many readings of the last `of` must be bad."""
+    of: Annotated[int, Field(ge=1, le=100)] = 3
+    min_events: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)] | None = None
+    """Rows a failing measurement must rest on to count at all."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "WatchRules":
+        if self.bad > self.of:
+            raise ValueError("bad is how many of the last `of` readings: at most `of`")
+        return self
+
+
 class Environment(Model):
-    """What differs between environments: how much outcomes count, and parameters of policies."""
+    """What differs between environments: how much outcomes count, parameters of policies, what acts by itself."""
 
     levels: dict[str, Level] = {}
     """Keys: a policy (`freshness.stage`), a theme (`freshness`), or `*`. The most exact one wins."""
     params: dict[PolicyId, dict[Name, Parameter]] = {}
+    rollback: RollbackRules = RollbackRules()
+    watch: WatchRules = WatchRules()
+    decision_valid_for: Span = timedelta(hours=1)
+    """How long after `aigate evaluate` its decision may still be acted upon."""
+
+
+class Authority(Model):
+    """Who may do what to a model beside promoting it, by the names under which `aigate` sees them act.
+
+    Such a name is `user:kai` on a machine, `github:kai` or `gitlab:kai` in a pipeline.
+    """
+
+    teams: dict[Name, tuple[Name, ...]] = {}
+    """Members of the teams that own the system or its stages."""
+    approvers: tuple[Name, ...] = ()
+    """Who may resume, adopt, clear and break glass beside the accountable owner."""
+    four_eyes: bool = False
+    """Whether nobody may resume his own halt, or review his own use of break-glass."""
 
 
 class Manifest(Model):
@@ -450,6 +500,7 @@ class Manifest(Model):
     thresholds: dict[Name, Annotated[ThresholdDeclared, BeforeValidator(_bare), _OrBare(NUMBER_SCHEMA)]] = {}
     runbooks: dict[Literal["default", "model", "data", "process"], Name] = {}
     environments: dict[Name, Environment] = {}
+    authority: Authority = Authority()
     policies: PolicySelection = PolicySelection()
 
     @field_validator("version", mode="before")

@@ -1,0 +1,28 @@
+"""What aigate writes to an MLflow registry, whichever way it is reached. Nothing here is ever repeated blindly.
+
+MLflow may answer with an error after it has committed, and with 200 without
+having done anything; so no method promises an effect. Whoever calls reads
+back.
+"""
+
+from typing import Protocol
+
+
+class RegistryWriter(Protocol):
+    """Writes to an MLflow registry.
+
+    Raises RegistryError: `denied`, `not_found` and `refused` say that nothing
+    was written, every other code that nobody knows.
+    """
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias to a version."""
+
+    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        """Set a version's tag."""
+
+    def delete_version_tag(self, name: str, version: str, key: str) -> None:
+        """Take a version's tag away; one that is not there is no error."""
+
+    def set_model_tag(self, name: str, key: str, value: str) -> None:
+        """Set a registered model's tag."""
