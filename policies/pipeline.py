@@ -11,6 +11,7 @@ from aigate.values import show_duration, show_instant
 _READY = "READY"
 _KINDS = ("model", "data", "process")
 _DIGEST_TAG = "aigate.artifact_digest"
+_HEARTBEAT_TAG = "aigate.watch"
 
 _SKEW = timedelta(seconds=60)
 """How far clocks may differ before an instant counts as the future."""
@@ -210,3 +211,45 @@ def attainable(s: Snapshot) -> Findings:
             owner=s.owner.team if s.owner else "",
             fix="tighten the stages' max_age or widen objectives.end_to_end_age, whichever is true",
         )
+
+
+@policy("pipeline.watched", severity="medium", blames="process")
+def watched(s: Snapshot, *, max_silence: timedelta = timedelta(0)) -> Findings:
+    """Somebody watches the champion: the watcher gave a sign of life lately.
+
+    A version that nobody looks at after its promotion is rolled back by
+    nobody. `aigate watch` leaves a heartbeat in the registered model's tag
+    `aigate.watch`; a watcher that died is silent, and so is one of another
+    alias or environment.
+    """
+    team = s.owner.team if s.owner else ""
+    if s.question != "promote":
+        raise Skip("the champion itself is asked about: whoever asks is watching")
+    if max_silence <= timedelta(0):
+        key = f"environments.{s.environment}.params"
+        raise Skip(f"not asked for; to ask, set {key}: {{pipeline.watched: {{max_silence: 15m}}}}")
+    from aigate.window import read_heartbeat  # not before there is something to read
+
+    text = s.model.tag(_HEARTBEAT_TAG)
+    beat = None if text is None else read_heartbeat(text, s.now)
+    if beat is None:
+        words, value = f"nothing watches {s.model.name}: there is no tag {_HEARTBEAT_TAG}", "no heartbeat"
+    elif isinstance(beat, str):
+        words, value = f"the heartbeat in the tag {_HEARTBEAT_TAG} is not believed: {beat}", "broken"
+    elif (beat.environment, beat.alias) != (s.environment, s.alias):
+        value = f"@{beat.alias} in {beat.environment}"
+        words = f"the watcher looks at {value}, and @{s.alias} in {s.environment} is asked for"
+    elif s.now - beat.at > max_silence:
+        value = show_duration(s.now - beat.at)
+        words = f"the watcher has been silent for {value}, since {show_instant(beat.at)}"
+    else:
+        return
+    yield deny(
+        words,
+        key="heartbeat",
+        value=value,
+        limit=max_silence,
+        origin="parameter max_silence",
+        owner=team,
+        fix="run `aigate watch --once` on a schedule, or `aigate watch --every 5m` as a process",
+    )

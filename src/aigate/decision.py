@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from aigate.bound import Part
 from aigate.manifest import Level, Owner
 from aigate.snapshot import Question, Runbook, Source, Subject, Tag
 from aigate.values import Digest, Evident, Instant, Model, Name, Text
@@ -192,5 +193,7 @@ class Decision(Model):
     """How policies were kept apart: `process`, with the limits that were in force."""
     versions: Versions
     actor: Actor
+    bound: tuple[Part, ...] = ()
+    """What in the registry must not change before the decision is acted upon, part by part."""
     previous: Digest | None = None
     """The record before this one on the same model and alias, where a history is kept."""

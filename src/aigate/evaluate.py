@@ -8,6 +8,7 @@ reason not to apply.
 
 from collections.abc import Iterable, Mapping
 
+from aigate.bound import parts
 from aigate.decision import (
     EXIT_CODES,
     Actor,
@@ -80,6 +81,7 @@ def decide(snapshot: Snapshot, judgements: tuple[Judgement, ...], setting: Setti
         isolation=setting.isolation,
         versions=setting.versions,
         actor=setting.actor,
+        bound=parts(snapshot),
         previous=setting.previous,
     )
 

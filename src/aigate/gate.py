@@ -78,29 +78,34 @@ def evaluate(loaded: LoadedManifest, request: Request, world: World) -> Answer:
     files = policies_in_force(loaded)
     check_settings(loaded, request.environment, files)
     with Isolate(files, environment.params, limits=request.limits) as isolate:
-        from aigate.collect.everything import collect  # while the child imports what it needs
-
-        asked = Asked(
-            question=request.question,
-            environment=request.environment,
-            alias=request.to or loaded.manifest.model.champion,
-            now=world.now,
-            manifest_digest=loaded.digest,
-        )
-        found, redactor = collect(
-            loaded,
-            asked,
-            version=request.version,
-            candidate=request.candidate or loaded.manifest.model.challenger,
-            tracking_uri=request.tracking_uri,
-            environ=world.environ,
-            home=world.home,
-            seconds=world.deadline,
-            trusted=request.trusted,
-        )
-        snapshot = _without_secrets(assemble(loaded.manifest, asked, found), redactor)
+        snapshot = look(loaded, request, world)  # while the child imports what it needs
         answers = isolate.run(snapshot)
     return Answer(_decide(snapshot, answers, environment, files, world.actor, request.limits), snapshot)
+
+
+def look(loaded: LoadedManifest, request: Request, world: World) -> Snapshot:
+    """Collect the evidence and judge nothing. Raises what `evaluate` raises."""
+    from aigate.collect.everything import collect
+
+    asked = Asked(
+        question=request.question,
+        environment=request.environment,
+        alias=request.to or loaded.manifest.model.champion,
+        now=world.now,
+        manifest_digest=loaded.digest,
+    )
+    found, redactor = collect(
+        loaded,
+        asked,
+        version=request.version,
+        candidate=request.candidate or loaded.manifest.model.challenger,
+        tracking_uri=request.tracking_uri,
+        environ=world.environ,
+        home=world.home,
+        seconds=world.deadline,
+        trusted=request.trusted,
+    )
+    return _without_secrets(assemble(loaded.manifest, asked, found), redactor)
 
 
 def _without_secrets(snapshot: Snapshot, redactor: Redactor) -> Snapshot:

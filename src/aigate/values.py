@@ -34,7 +34,14 @@ class Model(BaseModel):
     A validator is built when it is first needed: no command needs them all.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        defer_build=True,
+        populate_by_name=True,  # a field called `from` can only be given as `from_` in Python
+    )
 
     @classmethod
     def model_rebuild(cls, **options: Any) -> bool | None:

@@ -1,5 +1,6 @@
 """`aigate init`: from a registry to a first decision, by the lines that the messages name."""
 
+import json
 import os
 import subprocess
 import sys
@@ -148,6 +149,14 @@ def test_nothing_is_overwritten(
     assert tree(tmp_path) == WRITTEN[:2]
     assert (tmp_path / "aigate.yaml").read_text() == before
     assert (tmp_path / "policies/description.py").read_text() == "mine"
+
+
+def test_what_it_wrote_for_a_program(fake: FakeRegistry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["model"] == "churn"
+    assert sorted(told["wrote"]) == sorted(WRITTEN)
+    assert "proposed: accuracy" in told["notes"][0]
 
 
 def test_another_folder_and_the_schema(

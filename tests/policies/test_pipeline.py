@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from aigate.snapshot import Alias
+from aigate.decision import Outcome
+from aigate.snapshot import Alias, Tag
 from aigate.testing import NOW, change, missing, passing_snapshot
+from aigate.window import Heartbeat, Incumbent, Window, write_heartbeat
 from standard_pack import ask, expect
 
 OTHER = f"sha256:{'f' * 64}"
@@ -155,3 +157,66 @@ def test_promises_without_an_objective_or_a_sum_are_a_skip(place: str) -> None:
 
 def test_stages_that_nobody_followed_are_unknown() -> None:
     expect("pipeline.attainable", {"/end_to_end": None}, "unknown", "not followed")
+
+
+WINDOW = Window(champion=Incumbent(version="1", created_at=NOW - timedelta(days=9)), ticks="kk")
+
+
+def heartbeat(
+    silent: timedelta = timedelta(minutes=5), environment: str = "production", alias: str = "champion"
+) -> dict[str, object]:
+    """The change that lets a watcher have been heard some time ago."""
+    beat = Heartbeat(
+        at=NOW - silent,
+        environment=environment,
+        alias=alias,
+        verdict="keep",
+        call="keep",
+        every=timedelta(minutes=5),
+        window=WINDOW,
+    )
+    return {"/model/tags": (Tag(key="aigate.watch", value=write_heartbeat(beat)),)}
+
+
+QUARTER = timedelta(minutes=15)
+
+
+def test_a_watcher_is_asked_for_only_where_that_is_said() -> None:
+    expect("pipeline.watched", {}, "skip", "environments.production.params", "max_silence: 15m")
+    retain = ask("pipeline.watched", passing_snapshot("retain"), max_silence=QUARTER)
+    assert (retain.outcome, "whoever asks" in retain.reason) == ("skip", True)
+
+
+@pytest.mark.parametrize(
+    ("silent", "outcome"),
+    [
+        pytest.param(timedelta(0), "pass", id="just-now"),
+        pytest.param(QUARTER, "pass", id="at-the-limit"),
+        pytest.param(QUARTER + timedelta(seconds=1), "fail", id="a-second-late"),
+        pytest.param(timedelta(seconds=-60), "pass", id="clocks-differ"),
+        pytest.param(timedelta(seconds=-61), "fail", id="of-the-future"),
+    ],
+)
+def test_a_watcher_was_heard_lately(silent: timedelta, outcome: Outcome) -> None:
+    keys = ("heartbeat",) if outcome == "fail" else ()
+    expect("pipeline.watched", heartbeat(silent), outcome, keys=keys, max_silence=QUARTER)
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        pytest.param({"/model/tags": ()}, "no tag aigate.watch", id="none"),
+        pytest.param({"/model/tags": (Tag(key="aigate.watch", value="alive"),)}, "no heartbeat", id="broken"),
+        pytest.param(
+            {"/model/tags": (Tag(key="aigate.watch", value="x" * 4500),)}, "4500 characters", id="long"
+        ),
+        pytest.param(heartbeat(environment="staging"), "@champion in staging", id="of-another-environment"),
+        pytest.param(heartbeat(alias="shadow"), "@shadow in production", id="of-another-alias"),
+    ],
+)
+def test_a_heartbeat_that_says_nothing_of_this_champion_fails(tags: dict[str, object], words: str) -> None:
+    expect("pipeline.watched", tags, "fail", words, "aigate watch", keys=("heartbeat",), max_silence=QUARTER)
+
+
+def test_a_heartbeat_that_nobody_could_read_is_unknown() -> None:
+    expect("pipeline.watched", {"/model": missing("503")}, "unknown", "503", max_silence=QUARTER)

@@ -16,6 +16,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("aigate.cli.init", "Write a manifest and a first policy from what the registry holds."),
     "doctor": ("aigate.cli.doctor", "Say what is reachable, what is missing, and how to mend it."),
     "evaluate": ("aigate.cli.evaluate", "Decide whether a model version may take the alias."),
+    "promote": ("aigate.cli.promote", "Decide, and on allow move the alias."),
+    "rollback": ("aigate.cli.rollback", "Move the alias back to the last known good version."),
+    "halt": ("aigate.cli.state:halt", "Stop every promotion of a model until somebody resumes."),
+    "resume": ("aigate.cli.state:resume", "End a halt."),
+    "adopt": ("aigate.cli.state:adopt", "Accept a version that took the alias past the gate."),
+    "clear": ("aigate.cli.state:clear", "Lift the quarantine of a version that was rolled back from."),
+    "break-glass": ("aigate.cli.state:break_glass", "Let one version pass once, whatever the policies say."),
+    "review": ("aigate.cli.state:review", "Say that a use of break-glass was looked at."),
+    "watch": ("aigate.cli.watch", "Judge the champion in service, once or again and again, and act."),
+    "status": ("aigate.cli.status", "Say what is in service, and what stands in the way."),
+    "why": ("aigate.cli.why", "Say why a version was allowed, and verify it."),
+    "audit": ("aigate.cli.audit", "Find edits of the ledger, moves without an entry, changed files."),
     "policies": ("aigate.cli.policies", "List the policies in force, with their parameters."),
     "schema": ("aigate.cli.schema", "Print the manifest's JSON Schema."),
     "demo": ("aigate.cli.demo", "Walk through a real failure on a real MLflow server."),
@@ -36,7 +48,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name or "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--schema", is_flag=True, help="Write the manifest's JSON Schema too, so that editors complete it."
 )
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @tracking_option
 @deadline_option
 def command(
@@ -39,6 +40,7 @@ def command(
     contact: str | None,
     folder: Path,
     schema: bool,
+    shape: str,
     tracking_uri: str | None,
     deadline: float,
 ) -> int:
@@ -58,9 +60,16 @@ def command(
     seen = seen_by(found, owner, contact, around)
     wanted = files(seen, schema=schema)
     parse_manifest(wanted["aigate.yaml"].encode(), "aigate.yaml")
-    for path in write_new(folder, wanted):
+    written, notes = write_new(folder, wanted), tuple(explained(found, seen))
+    if shape == "json":
+        import json
+
+        told = {"model": found.model, "wrote": [str(path) for path in written], "notes": notes}
+        click.echo(json.dumps(told, indent=2))
+        return 0
+    for path in written:
         show(f"wrote {path}")
-    for line in explained(found, seen):
+    for line in notes:
         show(line)
     show("next: fill in what stands between < and > in aigate.yaml, and take away the # before it; then")
     show("aigate doctor", "what is reachable, and what is missing", widths=(15,), indent="  ")

@@ -1,4 +1,4 @@
-"""The story in five acts: what everybody sees, what nobody sees, the refusal, the repair, the record."""
+"""The story in six acts: what everybody sees, what nobody sees, the refusal, the repair, the move, the record."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from textwrap import wrap
 from types import FrameType
 from typing import Any
 
-from aigate.demo import pipeline, project
+from aigate.demo import aftermath, pipeline, project
 from aigate.demo.endpoints import Endpoints, get
 from aigate.demo.models import NAME
 from aigate.demo.server import MlflowServer, environment, store_options
@@ -151,7 +151,7 @@ def _tell(
         refused = _ask(world, REFUSED)
         repaired = _repair(world, began)
         allowed = _ask(world, ALLOWED)
-        return _differences(began, repaired, refused, allowed)
+        return [*_differences(began, repaired, refused, allowed), *_move(world)]
 
 
 def _everybody_is_green(world: World, began: dict[str, Any]) -> None:
@@ -207,8 +207,15 @@ def _repair(world: World, began: dict[str, Any]) -> dict[str, Any]:
     return repaired
 
 
+def _move(world: World) -> list[str]:
+    """Act 5: the alias is moved, taken back, and explained."""
+    world.teller.act("The decision becomes an act, and one command takes it back.")
+    environ = environment(world.environ, world.folder, world.server.url)
+    return aftermath.play(world.teller.say, world.folder, environ)
+
+
 def _farewell(teller: Teller, folder: Path, *, keep: bool) -> None:
-    """Act 5: what is left of it, and where to go on."""
+    """Act 6: what is left of it, and where to go on."""
     line = teller.line
     teller.act("What is left.")
     if keep:

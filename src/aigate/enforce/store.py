@@ -40,9 +40,7 @@ class Guarantees:
 
     def line(self) -> str:
         """Return the promises on one line, as it is shown at the start of every act."""
-        return (
-            f"ledger in {self.kind} at {self.place}: {self.exclusive}; {self.durable}; {self.tamper_evident}"
-        )
+        return f"{self.kind} at {self.place}: {self.exclusive}; {self.durable}; {self.tamper_evident}"
 
 
 class LedgerStore(Protocol):
@@ -71,10 +69,11 @@ class LedgerStore(Protocol):
         """
 
     def keep(self, model: str, digest: Digest, content: bytes) -> str:
-        """Keep a document of a model and return the store's reference to it; the same content twice is kept once.
+        """Keep a document of a model and return the store's reference to it.
 
-        Raises TooLargeError for one it has no room for, LedgerError where it
-        was not kept.
+        The same content twice may be kept once or twice: a reference stays
+        good either way. Raises TooLargeError for one it has no room for,
+        LedgerError where it was not kept.
         """
 
     def document(self, model: str, place: str) -> bytes:

@@ -319,7 +319,7 @@ def test_a_point_of_another_metric_is_broken(web: WebServer, reader: RegistryRea
 def test_pages_without_end_are_a_limit(
     web: WebServer, reader: RegistryReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aigate.collect.mlflow.rest.PAGE_LIMIT", 5)
+    monkeypatch.setattr("aigate.collect.mlflow.wire.PAGE_LIMIT", 5)
     web.routes[API + "metrics/get-history"] = pages([], "metrics", token=lambda at: str(at + 1))
     assert failure(lambda: reader.metric_history(RUN, "a")).code == "limit"
     assert len(web.asked) == 5

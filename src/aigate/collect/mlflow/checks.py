@@ -151,6 +151,26 @@ def run(found: Json, run_id: str) -> Json:
     return found
 
 
+def experiment(found: Json, name: str) -> Json:
+    """Return an experiment that is the one asked for."""
+    asked = f"experiment {name!r}"
+    _same(found, "name", name, asked)
+    if found.get("lifecycle_stage") not in ("active", "deleted"):
+        raise RegistryError("broken", f"{asked} has no lifecycle that can be read")
+    if not isinstance(found.get("experiment_id"), str) or not _ID.fullmatch(found["experiment_id"]):
+        raise RegistryError("broken", f"{asked} has an id that is none")
+    _pairs(found, "tags", asked)
+    return found
+
+
+def new_run(found: Json, asked: str) -> str:
+    """Return the id of a run whose id is not known before the answer."""
+    run_id = take(found, "info", asked).get("run_id")
+    if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+        raise RegistryError("broken", f"{asked}: MLflow answers with a run without an id")
+    return run_id
+
+
 def logged_model(found: Json, model_id: str) -> Json:
     """Return a LoggedModel that is the one asked for."""
     asked = f"LoggedModel {model_id}"

@@ -40,8 +40,9 @@ T = TypeVar("T")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes (before any `+driver`) that MLflow opens as a database."""
 
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    _RETRIES: "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
@@ -64,28 +65,61 @@ _BODY_BYTES = 8 * 1024 * 1024
 _TRACES_PAGE = 200
 
 
+class Library:
+    """MLflow's client of two addresses: opened once, with its defaults tamed, and never waited for past the deadline.
+
+    MLflow repeats a failed HTTP request once; with `writes` it repeats none,
+    and from then on none in this process: its settings are the process's, and
+    a write that is repeated blindly can undo another's.
+    """
+
+    def __init__(
+        self, registry_uri: str, tracking_uri: str, deadline: Deadline, *, writes: bool = False
+    ) -> None:
+        self._registry_uri = registry_uri
+        self._tracking_uri = tracking_uri
+        self._writes = writes
+        self._lock = threading.Lock()
+        self._opened: Any = None
+        self.deadline = deadline
+
+    def client(self) -> Any:
+        """Return the `MlflowClient`, opened at its first use. For use within `bounded`."""
+        with self._lock:
+            if self._opened is None:
+                for uri in {self._registry_uri, self._tracking_uri}:
+                    _check_database(uri)
+                self._opened = _open(self._registry_uri, self._tracking_uri, writes=self._writes)
+            return self._opened
+
+    def bounded(self, asked: str, ask: Callable[[], T]) -> T:
+        """Run `ask` in a thread of its own until the deadline, and translate whatever it raises to RegistryError."""
+        outcome = gather({asked: ask}, self.deadline)[asked]
+        if not isinstance(outcome, BaseException):
+            return outcome
+        raise translated(outcome, asked) from outcome
+
+
 class ClientReader:
     """Reads through `MlflowClient`. Credentials are MLflow's own matter: it takes them from its environment."""
 
     def __init__(self, registry_uri: str, tracking_uri: str, deadline: Deadline) -> None:
         self._registry_uri = registry_uri
         self._tracking_uri = tracking_uri
-        self._deadline = deadline
-        self._lock = threading.Lock()
-        self._opened: Any = None
+        self._library = Library(registry_uri, tracking_uri, deadline)
         self.registry = shown_url(registry_uri)
 
     def server(self) -> ServerFacts:
         """Return MLflow's version here and the store's scheme: there is no server to ask."""
 
         def facts() -> ServerFacts:
-            self._client()
+            self._library.client()
             import mlflow
 
             scheme = self._registry_uri.partition(":")[0]
             return ServerFacts(version=str(mlflow.__version__), store=scheme, workspaces=None, date=None)
 
-        return self._bounded("the store", facts)
+        return self._library.bounded("the store", facts)
 
     def date(self) -> datetime | None:
         """Return None: MLflow's library does not tell, and a database's times are written by this clock or a server's."""
@@ -123,13 +157,13 @@ class ClientReader:
             from mlflow.exceptions import MlflowException
 
             try:
-                return _as_json(self._client().get_model_version_by_alias(name, alias), asked)
+                return as_json(self._library.client().get_model_version_by_alias(name, alias), asked)
             except MlflowException as e:
                 if checks.is_alias_missing(str(e.error_code), str(e.message), alias):
                     return None
                 raise
 
-        found = self._bounded(asked, ask)
+        found = self._library.bounded(asked, ask)
         return None if found is None else checks.aliased(found, name, alias)
 
     def run(self, run_id: str) -> Json:
@@ -154,10 +188,10 @@ class ClientReader:
 
         def ask() -> list[Json]:
             # A history is one page here: MLflow's client follows the server's pages by itself.
-            points = list(self._client().get_metric_history(run_id, key))
-            return _limited((_as_json(point, asked) for point in points), POINTS_LIMIT, asked)
+            points = list(self._library.client().get_metric_history(run_id, key))
+            return _limited((as_json(point, asked) for point in points), POINTS_LIMIT, asked)
 
-        return [checks.metric_point(point, key, asked) for point in self._bounded(asked, ask)]
+        return [checks.metric_point(point, key, asked) for point in self._library.bounded(asked, ask)]
 
     def traces(self, experiment_id: str, run_id: str) -> Sequence[Json]:
         """Return a run's traces with their assessments."""
@@ -182,9 +216,9 @@ class ClientReader:
 
         def folder(path: str) -> list[Json]:
             def ask() -> list[Json]:
-                return [_as_json(info, asked) for info in self._repository(root).list_artifacts(path or None)]
+                return [as_json(info, asked) for info in self._repository(root).list_artifacts(path or None)]
 
-            return [check_listing(found, path) for found in self._bounded(asked, ask)]
+            return [check_listing(found, path) for found in self._library.bounded(asked, ask)]
 
         return walk(root, folder)
 
@@ -198,7 +232,7 @@ class ClientReader:
                 with local.open("rb") as file:
                     return file.read(max_bytes + 1)
 
-        content = self._bounded(asked, ask)
+        content = self._library.bounded(asked, ask)
         if len(content) > max_bytes:
             raise RegistryError("limit", f"{asked}: more than {max_bytes} bytes")
         return content
@@ -216,11 +250,11 @@ class ClientReader:
                         hashing.take(piece)
             return hashing.result(path, size)
 
-        return self._bounded(asked, ask)
+        return self._library.bounded(asked, ask)
 
     def _repository(self, root: ArtifactRoot) -> Any:
         """Return MLflow's access to where a root's files lie; runs in a bounded thread."""
-        client = self._client()
+        client = self._library.client()
         if root.kind == "run":
             uri = client.get_run(checks.ask_id(root.id)).info.artifact_uri
         else:
@@ -236,7 +270,7 @@ class ClientReader:
         return get_artifact_repository(uri, tracking_uri=self._tracking_uri, registry_uri=self._registry_uri)
 
     def _entity(self, asked: str, ask: Callable[[Any], Any]) -> Json:
-        return self._bounded(asked, lambda: _as_json(ask(self._client()), asked))
+        return self._library.bounded(asked, lambda: as_json(ask(self._library.client()), asked))
 
     def _pages(
         self,
@@ -251,8 +285,8 @@ class ClientReader:
             seen: set[str] = set()
             token: str | None = None
             for _ in range(PAGE_LIMIT):
-                page = ask(self._client(), token)
-                found += [_as_json(part(entity), asked) for entity in page]
+                page = ask(self._library.client(), token)
+                found += [as_json(part(entity), asked) for entity in page]
                 _limited(found, limit, asked)
                 text = page.token.decode() if isinstance(page.token, bytes) else page.token
                 token = checks.next_token({"next_page_token": text}, seen, asked)
@@ -260,28 +294,15 @@ class ClientReader:
                     return found
             raise RegistryError("limit", f"{asked}: more than {PAGE_LIMIT} pages")
 
-        return self._bounded(asked, read)
-
-    def _bounded(self, asked: str, ask: Callable[[], T]) -> T:
-        """Run `ask` in a thread of its own until the deadline, and translate whatever it raises."""
-        outcome = gather({asked: ask}, self._deadline)[asked]
-        if not isinstance(outcome, BaseException):
-            return outcome
-        raise _translated(outcome, asked) from outcome
-
-    def _client(self) -> Any:
-        with self._lock:
-            if self._opened is None:
-                for uri in {self._registry_uri, self._tracking_uri}:
-                    _check_database(uri)
-                self._opened = _open(self._registry_uri, self._tracking_uri)
-            return self._opened
+        return self._library.bounded(asked, read)
 
 
-def _open(registry_uri: str, tracking_uri: str) -> Any:
+def _open(registry_uri: str, tracking_uri: str, *, writes: bool) -> Any:
     """Import MLflow with its defaults tamed and make its client."""
     # MLflow takes its settings from the process's environment and from nowhere else.
-    os.environ.update(_SETTINGS)  # noqa: TID251
+    environ = os.environ  # noqa: TID251
+    unrepeated = writes or environ.get(_RETRIES) == "0"
+    environ.update(_SETTINGS | ({_RETRIES: "0"} if unrepeated else {}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import logging
@@ -314,12 +335,12 @@ def _check_database(uri: str) -> None:
         engine.dispose()
 
 
-def _as_json(entity: Any, asked: str) -> Json:
+def as_json(entity: Any, asked: str, max_bytes: int = _BODY_BYTES) -> Json:
     """Return an entity as the REST API would show it, through the same strict loader."""
     from mlflow.utils.proto_json_utils import message_to_json
 
     try:
-        found = load_json(message_to_json(entity.to_proto()), source="MLflow", max_bytes=_BODY_BYTES)
+        found = load_json(message_to_json(entity.to_proto()), source="MLflow", max_bytes=max_bytes)
     except StrictError as e:
         raise RegistryError("broken", f"{asked}: {e}") from e
     if not isinstance(found, dict):
@@ -334,7 +355,8 @@ def _limited(found: Iterable[Json], limit: int, asked: str) -> list[Json]:
     return items
 
 
-def _translated(error: BaseException, asked: str) -> RegistryError:
+def translated(error: BaseException, asked: str) -> RegistryError:
+    """Return what MLflow's library raised, in words that hold no secret."""
     if isinstance(error, RegistryError):
         return error
     if isinstance(error, DeadlineError):

@@ -142,6 +142,40 @@ def read_version(reading: Reading, found: Json) -> VersionRead:
 
 
 @dataclass(frozen=True)
+class Identified:
+    """A version's identity, and what little else a return to it depends on."""
+
+    subject: Subject
+    status: str
+    root: ArtifactRoot | RegistryError
+    """Where its files lie, or why nobody can say."""
+
+
+def identify(reading: Reading, found: Json, *, files: bool) -> Identified:
+    """Read who a version is, without its run's facts and its measurements.
+
+    `files` says whether its files are read for their digest; else the digest
+    is a gap that says so.
+    """
+    origin = _origin(reading, found)
+    tasks: dict[str, Callable[[], Any]] = {
+        "model": lambda: None if origin.model_id is None else reading.reader.logged_model(origin.model_id),
+        "root": lambda: _root(reading, origin, found),
+    }
+    if files:
+        tasks["digest"] = lambda: _digest(reading, origin, found)
+    read = reading.all(tasks)
+    digest = read.get("digest", RegistryError("unsupported", "its files were not read"))
+    subject = typed.built(
+        f"version {found['version']} of {found['name']!r}",
+        lambda: _subject(reading, found, origin, digest),
+    )
+    root = read["root"]
+    assert isinstance(root, ArtifactRoot | RegistryError)
+    return Identified(subject, _status(found, read["model"]), root)
+
+
+@dataclass(frozen=True)
 class _Facts:
     """What the run and the LoggedModel tell."""
 
@@ -220,18 +254,22 @@ def _stage(found: Json) -> str | None:
 
 
 def _digest(reading: Reading, origin: _Origin, found: Json) -> Digest:
-    """Return the digest of the version's files: under its LoggedModel, or under its run (MLflow 2)."""
+    """Return the digest of the version's files."""
+    return artifact_digest(reading.reader, _root(reading, origin, found), reading.deadline)
+
+
+def _root(reading: Reading, origin: _Origin, found: Json) -> ArtifactRoot:
+    """Return where the version's files lie: under its LoggedModel, or under its run (MLflow 2)."""
     if origin.broken:
         raise RegistryError("unsupported", origin.broken)
     if origin.model_id is not None:
-        return artifact_digest(reading.reader, ArtifactRoot("model", origin.model_id), reading.deadline)
+        return ArtifactRoot("model", origin.model_id)
     run_id: str = found.get("run_id") or ""
     if not run_id:
         raise RegistryError(
             "unsupported", f"its files are at {origin.source[:200]!r}, which no run or model owns"
         )
-    path = _below(origin.source, run_id, reading.run(run_id))
-    return artifact_digest(reading.reader, ArtifactRoot("run", run_id, path), reading.deadline)
+    return ArtifactRoot("run", run_id, _below(origin.source, run_id, reading.run(run_id)))
 
 
 def _below(source: str, run_id: str, run: Json) -> str:

@@ -1,0 +1,132 @@
+"""What the commands that act have in common: their options, the world they act in, and how they report."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aigate.cli.options import world
+from aigate.errors import UsageError
+
+if TYPE_CHECKING:  # `--help` needs none of them
+    from aigate.act import Acting
+    from aigate.collect.manifest_file import LoadedManifest
+    from aigate.plan import Act
+    from aigate.report import ReportContext
+
+ledger_option = click.option(
+    "--ledger",
+    "ledger_uri",
+    metavar="URI",
+    help="mlflow, sqlite:///FILE or postgresql://HOST/DATABASE.  [default: $AIGATE_LEDGER, else mlflow]",
+)
+reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept for ever.")
+alias_option = click.option("--alias", metavar="ALIAS", help="[default: the manifest's champion]")
+as_option = click.option("--as", "as_team", metavar="TEAM", help="The owning team that you act for.")
+format_option = click.option(
+    "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show every effect.")
+
+STEPS = {
+    "evaluate": "collecting the evidence and deciding",
+    "choose": "looking for the last known good version",
+    "waiting": "another run is moving the alias: waiting for it",
+    "record": "keeping the decision and its evidence",
+    "before_intent": "writing the intent",
+    "recheck": "reading the evidence again",
+    "before_alias": "moving the alias",
+    "after_read_back": "writing the receipt",
+}
+"""What a person at a terminal is told while it happens, by step."""
+
+
+def acting(tracking_uri: str | None, ledger_uri: str | None, deadline: float) -> "Acting":
+    """Return what an act is handed in: the world, a clock, randomness, and who is told of its steps."""
+    from aigate.act import Acting
+
+    return Acting(
+        world=world(deadline),
+        clock=lambda: datetime.now(UTC).replace(microsecond=0),  # noqa: TID251 - this is a door
+        nonce=lambda: os.urandom(8).hex(),
+        step=progress(),
+        tracking_uri=tracking_uri,
+        ledger_uri=ledger_uri,
+    )
+
+
+def progress() -> Callable[[str], None]:
+    """Return what tells of each step on standard error: a person of all, a log of the ledger and of waiting."""
+    from aigate.report.clean import clean
+
+    person = sys.stderr.isatty()
+    said: set[str] = set()
+
+    def tell(name: str) -> None:
+        line = name if name.startswith("ledger: ") else STEPS.get(name, "")
+        always = name.startswith("ledger: ") or name == "waiting"
+        if line and (person or always) and line not in said:
+            said.add(line)
+            click.echo(f"aigate: {clean(line, 400)}", err=True)
+
+    return tell
+
+
+def manifest_for(manifest: Path, model: str | None) -> tuple["LoadedManifest | None", str]:
+    """Return the manifest, where there is one that can be read, and the model's name.
+
+    An act at night must not fail because a file cannot be read: where the
+    model is named, a manifest that is broken is told of and done without.
+    Raises UsageError where neither names a model, or both do and differ.
+    """
+    from aigate.cli.complain import complain
+    from aigate.cli.options import load_if_there
+    from aigate.errors import ConfigError
+
+    loaded = None
+    try:
+        loaded = load_if_there(manifest)
+    except ConfigError as e:
+        if model is None:
+            raise
+        complain(e)
+        click.echo("aigate: going on without the manifest, with the usual bounds", err=True)
+    if loaded is None and model is None:
+        raise UsageError(
+            "which model? there is no manifest here", fix="name it, or its manifest: --manifest FILE"
+        )
+    declared = None if loaded is None else loaded.manifest.model.name
+    if model is not None and declared is not None and model != declared:
+        raise UsageError(
+            f"the manifest is about model {declared!r}, not {model!r}",
+            fix="name its manifest: --manifest FILE",
+        )
+    return loaded, model or declared or ""
+
+
+def alias_for(loaded: "LoadedManifest | None", alias: str | None) -> str:
+    """Return the alias in question: the one that was named, the manifest's, or the usual one."""
+    if alias is not None:
+        return alias
+    return "champion" if loaded is None else loaded.manifest.model.champion
+
+
+def context(*, verbose: bool = False) -> "ReportContext":
+    """Return how standard output wants to be written to."""
+    from aigate.report import ReportContext
+
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # noqa: TID251 - this is a door
+    return ReportContext(color=color, unicode="utf" in (sys.stdout.encoding or "").lower(), verbose=verbose)
+
+
+def told(act: "Act", shape: str, *, verbose: bool = False) -> int:
+    """Print an act and return its exit code."""
+    from aigate.report.act import render, render_json
+
+    write: dict[str, Any] = {"text": render, "json": render_json}
+    click.echo(write[shape](act, context(verbose=verbose)), nl=False)
+    return act.exit_code

@@ -1,0 +1,90 @@
+"""Who a version is, and whether it can be served: what a move of the alias needs to know, and no more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from aigate.collect.deadline import Deadline
+from aigate.collect.mlflow.reader import ArtifactRoot, Json, RegistryError, RegistryReader
+from aigate.collect.mlflow.version import Reading, identify
+from aigate.digest import digest_bytes
+from aigate.ledger import Identity
+from aigate.values import Digest, Evident, missing
+
+_DESCRIPTION = "MLmodel"
+_DESCRIPTION_BYTES = 1024 * 1024
+_SIGNATURE = "signature:"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One version as the registry has it now."""
+
+    identity: Identity
+    status: str
+    """`READY`, or what keeps it from being so."""
+    stage: str | None
+    tags: Mapping[str, str]
+    signature: Evident[Digest | None] = None
+    """Over the model's declared inputs and outputs; None where it declares none or nobody asked."""
+
+
+def look_at(
+    reader: RegistryReader,
+    name: str,
+    version: str,
+    deadline: Deadline,
+    *,
+    now: datetime,
+    files: bool = True,
+    signature: bool = False,
+) -> Found:
+    """Read one version; `files` for the digest of its files, `signature` for that of its inputs and outputs.
+
+    Raises RegistryError where the version itself cannot be read; gaps in the
+    rest are in the result.
+    """
+    found = reader.version(name, version)
+    reading = Reading(reader, deadline, now, {})
+    who = identify(reading, found, files=files)
+    stage = found.get("current_stage") or "None"
+    return Found(
+        identity=Identity.of(who.subject),
+        status=who.status,
+        stage=None if stage == "None" else stage,
+        tags=_tags(found),
+        signature=_signature(reading, who.root) if signature else None,
+    )
+
+
+def holder_of(reader: RegistryReader, name: str, alias: str) -> str | None:
+    """Return the number of the version that holds an alias; None where nothing does. Raises RegistryError."""
+    found = reader.version_by_alias(name, alias)
+    return None if found is None else str(found["version"])
+
+
+def _tags(found: Json) -> dict[str, str]:
+    return {str(tag["key"]): str(tag.get("value", "")) for tag in found.get("tags", ())}
+
+
+def _signature(reading: Reading, root: ArtifactRoot | RegistryError) -> Evident[Digest | None]:
+    """Return the digest of the signature's lines in the model's description, as MLflow writes them."""
+    if isinstance(root, RegistryError):
+        return reading.missing(root.message)
+    path = f"{root.path}/{_DESCRIPTION}" if root.path else _DESCRIPTION
+    try:
+        text = reading.reader.artifact(root, path, _DESCRIPTION_BYTES).decode()
+    except RegistryError as e:
+        return None if e.code == "not_found" else reading.missing(e.message)
+    except UnicodeDecodeError:
+        return missing("its MLmodel file is not text", reading.reader.registry)
+    lines = text.splitlines()
+    if _SIGNATURE not in lines:
+        return None
+    start = lines.index(_SIGNATURE)
+    block = [lines[start]]
+    for line in lines[start + 1 :]:
+        if line and not line.startswith(" "):
+            break
+        block.append(line)
+    return digest_bytes("\n".join(block).encode())

@@ -1,0 +1,58 @@
+"""How aigate's ledger inside MLflow and its writes to the registry are opened, whichever way MLflow is reached."""
+
+from aigate.collect.access import Access
+from aigate.collect.deadline import Deadline
+from aigate.collect.fetch import Fetcher
+from aigate.collect.mlflow.auth import WORKSPACE_HEADER
+from aigate.collect.mlflow.wire import Wire
+from aigate.enforce.mlflow_store import EXPERIMENT, MlflowStore
+from aigate.enforce.store import LedgerStore
+from aigate.enforce.writer import RegistryWriter
+
+
+def open_writer(access: Access, deadline: Deadline, *, fetcher: Fetcher | None = None) -> RegistryWriter:
+    """Return a writer to the registry. Nothing is asked yet, and MLflow is not yet imported."""
+    place = access.place
+    if place.by_client:
+        from aigate.enforce.client import ClientWriter
+
+        return ClientWriter(place.registry_uri, place.tracking_uri, deadline)
+    from aigate.enforce.rest import RestWriter
+
+    return RestWriter(_wire(access, fetcher or open_fetcher(access, deadline)))
+
+
+def open_store(
+    access: Access,
+    deadline: Deadline,
+    *,
+    fetcher: Fetcher | None = None,
+    experiment: str = EXPERIMENT,
+) -> LedgerStore:
+    """Return the ledger that is kept inside MLflow. Nothing is asked yet, and nothing is made before it is written.
+
+    Closing it closes the fetcher's connections, which opens new ones where it
+    is used again. `experiment` is the name of the experiment that holds it:
+    Databricks wants a path there.
+    """
+    place = access.place
+    if place.by_client:
+        from aigate.enforce.client import ClientTracking
+
+        tracking = ClientTracking(place.registry_uri, place.tracking_uri, deadline)
+        return MlflowStore(tracking, deadline, experiment=experiment)
+    from aigate.enforce.rest import RestTracking
+
+    wire = _wire(access, fetcher or open_fetcher(access, deadline))
+    return MlflowStore(RestTracking(wire), deadline, experiment=experiment)
+
+
+def open_fetcher(access: Access, deadline: Deadline) -> Fetcher:
+    """Return a fetcher with MLflow's credentials, which a store and a writer may share."""
+    return Fetcher(deadline=deadline, rule=access.rule, credentials=access.place.credentials)
+
+
+def _wire(access: Access, fetcher: Fetcher) -> Wire:
+    place = access.place
+    workspace = any(name == WORKSPACE_HEADER for c in place.credentials for name, _ in c.headers)
+    return Wire(fetcher, place.registry_uri, place.tracking_uri, workspace=workspace)

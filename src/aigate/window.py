@@ -1,0 +1,433 @@
+"""When a champion's failing is a fact and not noise: readings, the window they make, and what it calls for. Pure.
+
+One decision about the champion is one reading. A window holds the last of
+them about one champion, in two views, since a failure of the model and one of
+the data are known in different ways:
+
+- `measured`, for the model: one entry for each measurement, however often it
+  was read. Reading a number again proves nothing, neither bad nor good.
+- `ticks`, for data and pipeline: one letter for each time somebody looked. An
+  hour that a stage is late is a fact of its own each time it is seen.
+
+A `hold` enters neither: ignorance is neither bad nor good. The window lives in
+a tag of the registered model, which is a heartbeat and no record: whoever may
+write tags may forge it, so nothing is ever done unless the present reading is
+bad by itself, and every bound is counted in the ledger.
+"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from aigate.decision import Decision, Finding, Judgement
+from aigate.digest import canonical, digest, digest_bytes
+from aigate.ledger import Identity
+from aigate.manifest import RollbackRules, WatchRules
+from aigate.snapshot import Measurement, Snapshot, Version
+from aigate.standing import Standing, Tenure
+from aigate.values import (
+    Duration,
+    Instant,
+    Model,
+    Name,
+    Text,
+    VersionNumber,
+    gap,
+    show_duration,
+    show_instant,
+)
+
+TAG = "aigate.watch"
+"""The registered model's tag that holds the heartbeat."""
+
+LARGEST = 4_499
+"""Characters of a heartbeat. Registries cut or refuse a tag of more than 5,000."""
+
+SKEW = timedelta(seconds=60)
+"""How far clocks may differ before an instant counts as the future."""
+
+DAY = timedelta(hours=24)
+
+MOST_MARKS = 3
+"""Failing measurements that a reading is known by; further ones of the same reading are left out."""
+
+_NUMBER_OF_MARK = 8
+
+Read = Literal["keep", "rollback", "halt", "hold"]
+"""A verdict on a champion."""
+
+CallName = Literal["keep", "rollback", "halt", "hold", "wait"]
+"""What is called for. `wait`: the reading was bad, and not yet often enough, or not for long enough."""
+
+CALL_EXIT_CODES: dict[CallName, int] = {"keep": 0, "rollback": 1, "halt": 1, "wait": 1, "hold": 3}
+
+Mark = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$")]
+"""The first 32 bits of a digest: enough to tell a hundred measurements apart, and short enough for a tag."""
+
+Seen = Annotated[
+    str, StringConstraints(pattern=r"^[kr][0-9]{10}:[0-9a-f]{8}(,[0-9a-f]{8}){0,2}$", max_length=40)
+]
+"""A measurement that was read, as a tag keeps it: `k` or `r`, Unix seconds, and its marks."""
+
+_LETTERS: dict[Read, str] = {"keep": "k", "rollback": "r", "halt": "h"}
+
+
+class Incumbent(Model):
+    """The champion as a window knows it: a number alone could be made anew."""
+
+    version: VersionNumber
+    created_at: Instant
+
+    def same(self, identity: Identity | None) -> bool:
+        """Whether it is the version that a ledger speaks of."""
+        return identity is not None and (self.version, self.created_at) == (
+            identity.version,
+            identity.created_at,
+        )
+
+
+class Reading(Model):
+    """What one decision said about one champion."""
+
+    at: Instant
+    verdict: Read
+    champion: Incumbent | None
+    """None where nobody could say what holds the alias."""
+    evidence: tuple[Mark, ...] = ()
+    """Of a failure: a mark of each measurement that it rests on; else one of all that were demanded."""
+    short: Text = ""
+    """Why a failure does not count: the rows that it rests on are too few, or nobody knows how many."""
+
+
+class Window(Model):
+    """The last readings of one champion."""
+
+    champion: Incumbent
+    ticks: Annotated[str, StringConstraints(pattern=r"^[krh]{0,100}$")] = ""
+    """One letter a reading: keep, rollback, halt; the newest is the last."""
+    measured: Annotated[tuple[Seen, ...], Field(max_length=100)] = ()
+    """One entry a measurement, the newest last."""
+
+
+class Heartbeat(Model):
+    """That the watcher lives, what it last saw, and the window it looks through."""
+
+    schema_: Annotated[Literal["aigate.watch/v1"], Field(alias="schema")] = "aigate.watch/v1"
+    at: Instant
+    environment: Name
+    alias: Name
+    verdict: Read
+    call: CallName
+    every: Duration | None
+    """How often it looks; None where something else starts it each time."""
+    drift: bool = False
+    """Whether the alias was not where the ledger last put it, or nobody could tell."""
+    window: Window | None
+
+
+class Call(Model):
+    """What the readings call for, and why."""
+
+    call: CallName
+    acts: bool = False
+    """Whether something is to be done now. Not where it was done before, and not while it waits."""
+    bad: int = 0
+    """Bad readings of the kind in question among the last `of`."""
+    needed: int
+    of: int
+    reasons: tuple[Text, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 keep, 1 where the champion does not do, 3 where nobody can tell."""
+        return CALL_EXIT_CODES[self.call]
+
+
+_HEARTBEAT: TypeAdapter[Heartbeat] = TypeAdapter(Heartbeat)
+
+
+def read_heartbeat(text: str, now: datetime) -> Heartbeat | str:
+    """Return the heartbeat in a tag's text, or why it cannot be believed."""
+    if len(text) > LARGEST:
+        return f"it has {len(text)} characters, at most {LARGEST} were ever written"
+    try:
+        found = _HEARTBEAT.validate_json(text)
+    except ValidationError as e:
+        first = e.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"it is no heartbeat: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    if canonical(found) != text.encode():
+        return "it is not in the form in which heartbeats are written"
+    if found.at > now + SKEW:
+        return f"it is dated {show_instant(found.at)}, in the future"
+    return found
+
+
+def write_heartbeat(heartbeat: Heartbeat) -> str:
+    """Return a heartbeat's text; the oldest readings are left out where it would not fit into a tag."""
+    text = canonical(heartbeat).decode()
+    while len(text) > LARGEST and heartbeat.window is not None and heartbeat.window.measured:
+        window = heartbeat.window.model_copy(update={"measured": heartbeat.window.measured[1:]})
+        heartbeat = heartbeat.model_copy(update={"window": window})
+        text = canonical(heartbeat).decode()
+    return text
+
+
+# Readings
+
+
+def read(decision: Decision, snapshot: Snapshot, rules: WatchRules) -> Reading:
+    """Return the reading that a decision about a champion is, with what it rests on."""
+    verdict: Read = "hold"
+    if decision.verdict == "keep" or decision.verdict == "rollback" or decision.verdict == "halt":
+        verdict = decision.verdict
+    champion, subject = snapshot.champion, decision.subject
+    if gap(champion) is not None or champion is None or gap(subject) is not None:
+        return Reading(at=decision.now, verdict=verdict, champion=None)
+    incumbent = Incumbent(version=subject.version, created_at=subject.created_at)
+    marks: tuple[Mark, ...] = ()
+    short = ""
+    if verdict == "keep":
+        marks = (_mark_of_all(snapshot, champion),)
+    elif verdict == "rollback":
+        marks, short = _failing(decision, snapshot, champion, rules.min_events)
+    return Reading(at=decision.now, verdict=verdict, champion=incumbent, evidence=marks, short=short)
+
+
+def _mark(text: bytes) -> Mark:
+    return digest_bytes(text).removeprefix("sha256:")[:_NUMBER_OF_MARK]
+
+
+def _mark_of_all(snapshot: Snapshot, champion: Version) -> Mark:
+    """Return one mark of every measurement that the manifest demands something of."""
+    names = {metric.name for metric in snapshot.metrics} | {
+        part.metric for metric in snapshot.metrics for part in metric.rule.slices.values()
+    }
+    measured = () if gap(champion.measurements) is not None else champion.measurements
+    return _mark("".join(digest(m) for m in measured if m.name in names).encode())
+
+
+def _failing(
+    decision: Decision, snapshot: Snapshot, champion: Version, least: int | None
+) -> tuple[tuple[Mark, ...], str]:
+    """Return the marks of what the failures that count rest on, and why others do not count."""
+    found: dict[Mark, datetime] = {}
+    short: list[str] = []
+    for judgement, finding in _failures(decision):
+        behind = _behind(finding, judgement, snapshot, champion)
+        rows = [_rows(m, snapshot) for m in behind]
+        known = [n for n in rows if n is not None]
+        what = finding.key or judgement.info.id
+        if least is not None and (not rows or len(known) < len(rows)):
+            short.append(f"on how many rows {what} rests is not known, and {least} are asked for")
+        elif least is not None and min(known) < least:
+            short.append(f"{what} rests on {min(known)} rows, and {least} are asked for")
+        elif behind:
+            found |= {_mark(digest(m).encode()): m.recorded_at for m in behind}
+        else:
+            own = f"{judgement.info.id}\n{finding.key}\n{finding.value}"
+            found[_mark(own.encode())] = decision.now
+    # The newest first: it is they that make a reading a new one.
+    marks = sorted(found, key=lambda mark: (found[mark], mark), reverse=True)
+    return tuple(marks[:MOST_MARKS]), "" if marks else "; ".join(dict.fromkeys(short))
+
+
+def _failures(decision: Decision) -> list[tuple[Judgement, Finding]]:
+    """Return what stands against the model itself."""
+    return [
+        (judgement, finding)
+        for judgement in decision.judgements
+        if judgement.counts and judgement.result.outcome == "fail" and judgement.info.blames == "model"
+        for finding in judgement.standing
+    ]
+
+
+def _behind(
+    finding: Finding, judgement: Judgement, snapshot: Snapshot, champion: Version
+) -> tuple[Measurement, ...]:
+    """Return the measurements that a finding rests on: the one its key names, else all whose value was read."""
+    measured = () if gap(champion.measurements) is not None else champion.measurements
+    metric, _, part = finding.key.partition("/")
+    slices = next((m.rule.slices for m in snapshot.metrics if m.name == metric), {})
+    key = slices[part].metric if part in slices else finding.key
+    first = next((m for m in measured if m.name == key), None)
+    named = (first,) if first is not None else tuple(m for m in measured if key == _on_its_data(m))
+    if named:
+        return named
+    values = {read for read in judgement.result.reads if read.endswith("/value")}
+    return tuple(m for m in measured if f"/champion/measurements/{_escape(m.name)}/value" in values)
+
+
+def _on_its_data(measured: Measurement) -> str:
+    """Return the key under which the standard policies report a metric that was measured on several datasets."""
+    data = measured.dataset
+    return f"{measured.name}@{f'{data.name}@{data.digest}' if data else 'data not logged'}"
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _rows(measured: Measurement, snapshot: Snapshot) -> int | None:
+    """Return how many rows a value rests on, the least that is stated; None where nothing is."""
+    data = measured.dataset
+    stated = [n for n in (measured.rows, None if data is None else data.rows) if n is not None]
+    rule = next((m.rule for m in snapshot.metrics if m.name == measured.name), None)
+    return min(stated, default=None if rule is None else rule.rows)
+
+
+# The window
+
+
+def take(window: Window | None, reading: Reading, of: int) -> Window | None:
+    """Return the window with a reading in it: the last `of`, of the champion that is read."""
+    if reading.champion is None:
+        return window
+    if window is None or window.champion != reading.champion:
+        window = Window(champion=reading.champion)
+    letter = _LETTERS.get(reading.verdict)
+    if letter is None or reading.short:
+        return _last(window, window.ticks, window.measured, of)
+    measured = window.measured
+    if reading.evidence and not _known(measured, letter, reading.evidence):
+        marks = ",".join(reading.evidence)
+        measured = (*measured, f"{letter}{int(reading.at.timestamp()):010d}:{marks}")
+    return _last(window, window.ticks + letter, measured, of)
+
+
+def _known(measured: tuple[Seen, ...], letter: str, marks: tuple[Mark, ...]) -> bool:
+    """Whether all that a reading rests on has been read with the same result before."""
+    seen = {mark for entry in measured if entry[0] == letter for mark in entry.partition(":")[2].split(",")}
+    return seen.issuperset(marks)
+
+
+def _last(window: Window, ticks: str, measured: tuple[Seen, ...], of: int) -> Window:
+    return Window(champion=window.champion, ticks=ticks[-of:], measured=measured[-of:])
+
+
+# What is called for
+
+
+def called(window: Window | None, reading: Reading, rules: WatchRules) -> Call:
+    """Return what the readings call for, before anybody asks whether it may be done.
+
+    `window` has the reading in it. Only a reading that is bad itself calls for
+    anything, and only with `bad` of its own kind among the last `of`: those
+    that blame the model alone for a rollback, the others for a halt.
+    """
+    base = Call(call="hold", needed=rules.bad, of=rules.of)
+    if reading.verdict == "hold":
+        return base
+    if reading.champion is None or window is None:
+        return _with(base, "hold", "what holds the alias is not known, so nothing can be held against it")
+    if reading.verdict == "keep":
+        return _with(base, "keep")
+    if reading.verdict == "rollback":
+        bad = sum(entry[0] == "r" for entry in window.measured[-rules.of :])
+        what = "measurements" if rules.of > 1 else "measurement"
+    else:
+        bad = window.ticks[-rules.of :].count("h")
+        what = "readings" if rules.of > 1 else "reading"
+    base = base.model_copy(update={"bad": bad})
+    if reading.short:
+        return _with(base, "wait", f"it does not count: {reading.short}")
+    words = f"{bad} of {rules.bad} bad readings (of the last {rules.of} {what})"
+    if bad < rules.bad:
+        again = "; reading the same number again proves nothing" if reading.verdict == "rollback" else ""
+        return _with(base, "wait", words + again)
+    return _with(base, reading.verdict, words, acts=True)
+
+
+def bounded(
+    call: Call,
+    champion: Incumbent,
+    rules: RollbackRules,
+    standing: Standing,
+    *,
+    alias: str,
+    now: datetime,
+    automatic: bool,
+) -> Call:
+    """Return what may be done of what is called for, by the model's history.
+
+    The bounds are those of doing it without a person (`automatic`): where an
+    automatic rollback is out of the question for good, a halt takes its
+    place; where it only is too early, it waits. What has been halted is not
+    halted again.
+    """
+    if call.call == "rollback" and automatic:
+        if never := _never(champion, rules, standing, alias, now):
+            call = _with(call, "halt", f"no automatic rollback: {never}", acts=True)
+        elif early := _early(rules, standing, alias, now):
+            call = _with(call, "wait", f"no automatic rollback yet: {early}")
+    halts = standing.halted(now)
+    if call.call == "halt" and halts:
+        last = halts[-1]
+        return _with(
+            call,
+            "halt",
+            f"halted already since {show_instant(last.at)} by {last.actor.name}: {last.halt.reason}",
+        )
+    return call
+
+
+def drifted(champion: Incumbent, standing: Standing, alias: str) -> str:
+    """Say that an alias is not where the ledger last put it; empty where it is."""
+    tenure = standing.tenure(alias)
+    if tenure is None:
+        return f"@{alias} is on v{champion.version}, and the ledger does not know how it got there"
+    if champion.same(tenure.identity):
+        return ""
+    put = "nothing" if tenure.identity is None else f"v{tenure.identity.version}"
+    return (
+        f"@{alias} is on v{champion.version}, and the ledger last put it on {put} at {show_instant(tenure.since)}: "
+        "it was moved past the gate"
+    )
+
+
+def _never(champion: Incumbent, rules: RollbackRules, standing: Standing, alias: str, now: datetime) -> str:
+    """Return why an automatic rollback is out of the question; empty where it is not."""
+    if moved := drifted(champion, standing, alias):
+        return moved
+    tenure = standing.tenure(alias)
+    if tenure is not None and tenure.by == "rollback":
+        return f"v{champion.version} came by a rollback itself, and such a one is never rolled back by itself"
+    recent = [
+        move
+        for move in standing.moves
+        if move.alias == alias and move.action == "rollback" and move.automatic and now - move.at < DAY
+    ]
+    if len(recent) >= rules.max_per_day:
+        return f"{len(recent)} in 24 hours, and at most {rules.max_per_day} are allowed"
+    if not any(_good(t, champion, rules, standing, now) for t in standing.tenures if t.alias == alias):
+        soak = show_duration(rules.min_soak)
+        return f"the ledger knows of no other version that served {soak} and is not quarantined"
+    return ""
+
+
+def _good(
+    tenure: Tenure, champion: Incumbent, rules: RollbackRules, standing: Standing, now: datetime
+) -> bool:
+    """Whether a version that served may be returned to, as far as the ledger can tell."""
+    identity = tenure.identity
+    if identity is None or champion.same(identity) or standing.quarantine(identity) is not None:
+        return False
+    return tenure.by == "adopt" or tenure.lived(now) >= rules.min_soak
+
+
+def _early(rules: RollbackRules, standing: Standing, alias: str, now: datetime) -> str:
+    """Return why an automatic rollback has to wait; empty where it has not."""
+    moving = next((found for found in standing.open if found.intent.alias == alias), None)
+    if moving is not None:
+        return f"{moving.actor.name} has been moving @{alias} since {show_instant(moving.at)}"
+    tenure = standing.tenure(alias)
+    if tenure is not None and now - tenure.since < rules.cooldown:
+        left = show_duration(rules.cooldown - (now - tenure.since))
+        return f"@{alias} moved at {show_instant(tenure.since)}, and the cool-down lasts another {left}"
+    return ""
+
+
+def _with(call: Call, name: CallName, *reasons: str, acts: bool = False) -> Call:
+    return call.model_copy(
+        update={"call": name, "acts": acts, "reasons": (*call.reasons, *(text for text in reasons if text))}
+    )

@@ -1,0 +1,476 @@
+"""`aigate watch` as a command: against a real MLflow server, as a process, and what it refuses."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+import aigate.cli.watch as door
+import mlflow_seed
+from aigate.cli import run as aigate
+from aigate.errors import AigateError
+from aigate.window import Heartbeat, read_heartbeat
+from cli.conftest import Done, System
+from conftest import MlflowServer
+from fakes import WebServer, json_reply
+
+SPAN = timedelta(minutes=5)
+
+
+# Against a real server
+
+
+@pytest.fixture
+def watched(system: System, mlflow_server: MlflowServer, request: pytest.FixtureRequest) -> System:
+    """A registered model of the test's own: v1 at 0.94 in service, v2 at 0.71; what fails twice of two is a fact."""
+    name = f"watch-{abs(hash(request.node.name)):x}"[:30]
+    churn = mlflow_seed.seed_churn(mlflow_seed.connect(mlflow_server.url), name)
+    text = (system.folder / "aigate.yaml").read_text()
+    text = text.replace(system.churn.name, name).replace(system.churn.champion.run_id, churn.champion.run_id)
+    rules = "environments: {production: {watch: {bad: 2, of: 2}, rollback: {mode: auto, min_soak: 0s, cooldown: 0s}}}"
+    (system.folder / "aigate.yaml").write_text(f"{text}\n{rules}\n")
+    return replace(system, churn=churn, environ={"AIGATE_LEDGER": f"sqlite:///{system.folder}/ledger.db"})
+
+
+def client(system: System) -> Any:
+    return mlflow_seed.connect(system.uri)
+
+
+def look(system: System, *more: str) -> tuple[Done, dict[str, Any]]:
+    """Look once; return the process and the tick."""
+    done = system.aigate("watch", "--once", "--format", "json", *more)
+    assert done.out.count("\n") == 1, done.out + done.err
+    return done, cast("dict[str, Any]", json.loads(done.out))
+
+
+def holder(system: System) -> str:
+    return str(client(system).get_model_version_by_alias(system.churn.name, "champion").version)
+
+
+def adopt(system: System, reason: str) -> None:
+    done = system.aigate("adopt", "--as", "retention-platform", "--reason", reason)
+    assert done.code == 0, done.out + done.err
+
+
+def serve_the_bad_one(system: System) -> None:
+    """Version 2 takes the alias past the gate, and is adopted after version 1 was."""
+    for version in ("1", "2"):
+        client(system).set_registered_model_alias(system.churn.name, "champion", version)
+        adopt(system, f"v{version} serves")
+
+
+def measure(system: System, accuracy: float) -> None:
+    """Measure version 2 once more, on the data of another month."""
+    bad, data = system.churn.challenger, ("churn-eval-2026-12", "77ab01c2")
+    experiment = system.churn.experiment_id
+    mlflow_seed.evaluate(client(system), experiment, bad.model_id, {"accuracy": accuracy}, dataset=data)
+
+
+@pytest.mark.server
+def test_a_champion_that_does_well_stays_and_is_heard_of(watched: System) -> None:
+    done, tick = look(watched)
+    assert (done.code, tick["call"], tick["champion"], tick["done"]) == (0, "keep", "1", "nothing"), done.out
+    text = client(watched).get_registered_model(watched.churn.name).tags["aigate.watch"]
+    beat = read_heartbeat(text, datetime.now(UTC))
+    assert isinstance(beat, Heartbeat), beat
+    assert (beat.call, beat.every, beat.window and beat.window.ticks) == ("keep", None, "k")
+    again = watched.aigate("watch", watched.churn.name, "--once")
+    assert again.code == 0
+    assert again.out.startswith(f"KEEP {watched.churn.name} v1 @champion · production · ")
+    assert again.out.count("\n") == 1, again.out
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_a_model_that_fails_twice_goes_back(watched: System) -> None:
+    serve_the_bad_one(watched)
+    first, tick = look(watched)
+    assert (first.code, tick["call"], tick["bad"]) == (1, "wait", 1), first.out
+    again, tick = look(watched)
+    assert (again.code, tick["call"], holder(watched)) == (1, "wait", "2"), "the same number read twice"
+    measure(watched, 0.70)
+    done, tick = look(watched)
+    assert (done.code, tick["call"], tick["done"]) == (1, "rollback", "done"), done.out + done.err
+    assert holder(watched) == "1"
+    assert tick["acts"][0]["automatic"] is True
+    assert tick["acts"][0]["decision"] == tick["decision"]
+    well, tick = look(watched)
+    assert (well.code, tick["call"], tick["champion"], tick["drift"]) == (0, "keep", "1", "")
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_late_data_halt_and_nothing_moves(watched: System) -> None:
+    adopt(watched, "as found")
+    watched.loaded(features=12)
+    assert look(watched)[1]["call"] == "wait"
+    done = watched.aigate("watch", "--once")
+    assert done.code == 1
+    assert done.out.startswith(f"HALT {watched.churn.name} v1")
+    for words in ("freshness.stage [data]", "data-eng", "2 of 2", "owner: retention-platform", "runbook.md"):
+        assert words in done.out
+    _, tick = look(watched)
+    assert (tick["call"], tick["done"], tick["acts"]) == ("halt", "nothing", [])
+    assert "halted already" in tick["why"][-1]
+    assert holder(watched) == "1"
+
+
+@pytest.mark.server
+def test_what_is_only_proposed_can_be_pasted(watched: System) -> None:
+    path = watched.folder / "aigate.yaml"
+    path.write_text(path.read_text().replace("bad: 2, of: 2", "bad: 1, of: 1").replace("auto", "propose"))
+    watched.loaded(features=12)
+    done, tick = look(watched)
+    assert (done.code, tick["call"], tick["done"]) == (1, "halt", "proposed")
+    pasted = watched.aigate(*_words(tick["next"][0]))
+    assert pasted.code in (0, 1), pasted.err
+    assert "Usage" not in pasted.err
+
+
+def _words(line: str) -> list[str]:
+    import shlex
+
+    name, *words = shlex.split(line)
+    assert name == "aigate"
+    return words
+
+
+@pytest.mark.server
+def test_a_registry_that_is_gone_is_a_hold(watched: System) -> None:
+    done = watched.aigate("watch", "--once", uri="http://127.0.0.1:9", AIGATE_LEDGER="")
+    assert done.code == 3
+    assert done.out.startswith("HOLD ")
+    assert "left as it is" in done.out
+
+
+@pytest.mark.server
+def test_looking_costs_one_request_more_than_evaluating(watched: System, mlflow_server: MlflowServer) -> None:
+    def requests(*args: str) -> list[str]:
+        before = mlflow_server.log.read_text().count("\n")
+        assert watched.aigate(*args).code == 0
+        time.sleep(0.3)  # the server writes its log behind the answer
+        lines = mlflow_server.log.read_text().splitlines()[before:]
+        return [line for line in lines if "/api/2.0/" in line]
+
+    assert watched.aigate("watch", "--once").code == 0
+    asked, looked = requests("evaluate", "--question", "retain"), requests("watch", "--once")
+    assert asked
+    assert len(looked) == len(asked) + 1
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_ends_between_looks_with_the_last_code(watched: System, number: signal.Signals) -> None:
+    process = _start(watched)
+    try:
+        assert process.stdout is not None
+        tick = json.loads(process.stdout.readline())
+        assert (tick["call"], tick["exit_code"]) == ("keep", 0)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (0, ""), err
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_a_process_ends_within_a_look(watched: System) -> None:
+    """A freshness source that never answers holds a look for its deadline, and not the end."""
+    asked = threading.Event()
+
+    with WebServer() as slow:
+        path = watched.folder / "aigate.yaml"
+        path.write_text(path.read_text().replace(watched.web.url(), slow.url()))
+
+        def hang(*_: Any) -> Any:
+            asked.set()
+            time.sleep(15)
+            return json_reply({})
+
+        slow.routes["/features.json"] = hang
+        slow.routes["/transactions.json"] = hang
+        process = _start(watched)
+        try:
+            assert asked.wait(60)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (3, ""), err
+    assert time.monotonic() - began < 10
+
+
+def _start(system: System) -> "subprocess.Popen[str]":
+    env = {"PATH": os.environ["PATH"], "HOME": str(system.folder), "MLFLOW_TRACKING_URI": system.uri}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "aigate", "watch", "--every", "10m", "--format", "json"],
+        cwd=system.folder,
+        env={**env, **system.environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        pytest.param([], "how often", id="neither"),
+        pytest.param(["--once", "--every", "5m"], "how often", id="both"),
+        pytest.param(["--every", "9s"], "too often", id="too-often"),
+        pytest.param(["--every", "0s"], "too often", id="without-a-pause"),
+        pytest.param(["--every", "-5m"], "not a duration", id="negative"),
+        pytest.param(["--every", "often"], "not a duration", id="no-span"),
+        pytest.param(["--every", ""], "not a duration", id="empty"),
+        pytest.param(["other", "--once"], "not 'other'", id="another-model"),
+        pytest.param(["--once", "-e", "staging"], "staging", id="an-unknown-environment"),
+        pytest.param(["--once", "-m", "nowhere.yaml"], "no manifest", id="no-manifest"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    args: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("aigate.yaml").write_text("version: 1\nsystem: churn\nmodel: {name: churn}\n")
+    assert aigate(["watch", *args]) == 2
+    assert words in capsys.readouterr().err
+
+
+# The process
+
+
+class Time:
+    """A clock, and an event that waiting for lets time pass."""
+
+    def __init__(self, until: float) -> None:
+        self.now = 100.0
+        self.until = until
+        self.looks: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def is_set(self) -> bool:
+        return self.now >= self.until
+
+    def wait(self, timeout: float) -> bool:
+        assert timeout > 0
+        self.now += timeout
+        return self.is_set()
+
+    def run(self, every: float, look: Callable[[], int | None]) -> int:
+        def seen() -> int | None:
+            self.looks.append(self.now - 100)
+            return look()
+
+        return door.run(every, seen, cast("threading.Event", self), self.clock)
+
+
+def test_looks_do_not_drift() -> None:
+    time_ = Time(until=100 + 10_000)
+
+    def look() -> int:
+        time_.now += 3.7
+        return 0
+
+    assert time_.run(60, look) == 0
+    assert time_.looks == [60.0 * n for n in range(len(time_.looks))]
+    assert len(time_.looks) == 167
+
+
+def test_looks_that_take_too_long_do_not_pile_up() -> None:
+    time_ = Time(until=100 + 1000)
+
+    def look() -> int:
+        time_.now += 150 if time_.now < 200 else 1
+        return 1
+
+    assert time_.run(60, look) == 1
+    assert time_.looks[:4] == [0.0, 180.0, 240.0, 300.0]
+
+
+def test_the_exit_code_is_that_of_the_last_look_that_was_ended() -> None:
+    codes = iter([0, 3, 1, None])
+    time_ = Time(until=100 + 35)
+    assert time_.run(10, lambda: next(codes)) == 1
+    assert Time(until=0).run(10, lambda: 0) == 3, "there was none"
+    assert Time(until=101).run(10, lambda: None) == 3
+
+
+@pytest.fixture
+def looking(tmp_path: Path) -> "door._Looking":
+    (tmp_path / "aigate.yaml").write_text("version: 1\nsystem: churn\nmodel: {name: churn}\n")
+    around: Any = lambda: _Around()  # noqa: E731
+    return door._Looking(
+        tmp_path / "aigate.yaml", cast("Any", None), around, SPAN, lambda tick: None, json=True
+    )
+
+
+class _Around:
+    """What a look is handed in."""
+
+
+def _let(monkeypatch: pytest.MonkeyPatch, look: Callable[..., Any]) -> None:
+    monkeypatch.setattr(door, "_look", look)
+    monkeypatch.setattr(door, "replace", lambda around, step: step)
+
+
+class Told:
+    """A tick and its heartbeat, as far as the process cares."""
+
+    def __init__(self, code: int, beat: object = None) -> None:
+        self.tick = self
+        self.exit_code = code
+        self.beat = beat
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        pytest.param(AigateError("odd"), 70, "odd", id="aigate"),
+        pytest.param(RuntimeError("secret"), 70, "internal error: RuntimeError", id="unforeseen"),
+        pytest.param(MemoryError(), 70, "internal error: MemoryError", id="memory"),
+        pytest.param(RecursionError("deep"), 70, "internal error: RecursionError", id="recursion"),
+    ],
+)
+def test_a_look_that_fails_is_told_and_the_next_one_is_taken(
+    looking: "door._Looking",
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+    words: str,
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    _let(monkeypatch, fail)
+    assert looking.look() == code
+    out, err = capsys.readouterr()
+    line = json.loads(out)
+    assert (line["error"], line["exit_code"]) == (words, code)
+    assert out.count("\n") == 1
+    assert words in err
+    assert "secret" not in out + err
+    _let(monkeypatch, lambda *_: Told(0))
+    assert looking.look() == 0
+
+
+def test_a_manifest_that_is_broken_meanwhile_is_told_and_read_again(
+    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _let(monkeypatch, lambda *_: Told(1))
+    text = looking._manifest.read_text()
+    looking._manifest.write_text("version: 1\nsystem: [\n")
+    assert looking.look() == 2
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
+    looking._manifest.write_text(text)
+    assert looking.look() == 1
+
+
+def test_a_heartbeat_is_remembered_from_look_to_look(
+    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    beats = iter([cast("Any", "first"), None, "third"])
+
+    def look(loaded: Any, request: Any, around: Any, every: Any, last: Any) -> Any:
+        seen.append(last)
+        return Told(0, next(beats))
+
+    _let(monkeypatch, look)
+    for _ in range(3):
+        looking.look()
+    assert seen == [None, "first", "first"]
+
+
+def test_a_signal_while_only_looking_breaks_the_look_off(
+    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return Told(0)
+
+    _let(monkeypatch, look)
+    with door._until_told(looking):
+        assert looking.look() is None
+    assert looking.stopping.is_set()
+    assert signal.getsignal(signal.SIGTERM) != looking.told
+
+
+def test_a_signal_while_acting_lets_the_act_be_finished(
+    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def look(loaded: Any, request: Any, step: Any, *_: Any) -> Any:
+        step("judged")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+        done.append("moved")
+        return Told(1)
+
+    _let(monkeypatch, look)
+    with door._until_told(looking):
+        assert looking.look() == 1
+    assert (done, looking.stopping.is_set()) == (["moved"], True)
+
+
+def test_a_signal_before_the_act_keeps_it_from_beginning(
+    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(loaded: Any, request: Any, step: Any, *_: Any) -> Any:
+        looking.stopping.set()
+        step("judged")
+        raise AssertionError("it acted")
+
+    _let(monkeypatch, look)
+    assert looking.look() is None
+
+
+def test_memory_does_not_grow_with_the_looks(
+    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _let(monkeypatch, lambda *_: Told(0, bytearray(10_000)))
+    looking.look()
+    tracemalloc.start()
+    try:
+        looking.look()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(200):
+            looking.look()
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 200_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_waiting_is_interrupted_at_once() -> None:
+    stopping = threading.Event()
+    threading.Timer(0.2, stopping.set).start()
+    began = time.monotonic()
+    assert door.run(3600, lambda: 0, stopping) == 0
+    assert time.monotonic() - began < 5
