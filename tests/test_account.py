@@ -467,6 +467,18 @@ def test_what_an_audit_finds(change: Callable[[Story], object], code: str, gravi
         assert got.exit_code == 1
 
 
+@pytest.mark.parametrize(("holder", "drifted"), [("3", False), ("4", False), ("2", True)])
+def test_an_open_intent_explains_where_it_may_have_left_the_alias_and_no_other_place(
+    holder: str, drifted: bool
+) -> None:
+    story = told()
+    story.promote("4", outcome=None)
+    story.fake.aliases["churn", "champion"] = holder
+    assert bool(found(examine(story, story.lines), "drift")) == drifted
+    got = status("churn", "champion", story.now, book_of(story.lines), registry_of(story))
+    assert bool(got.drift) == drifted
+
+
 def test_a_reviewed_use_of_break_glass_waits_for_nobody() -> None:
     story = told()
     _glass(story)

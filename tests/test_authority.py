@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigate.authority import ANYBODY, NO_MANIFEST, Need, NotAllowedError, role_of
+from aigate.ledger import Halt
 from aigate.manifest import Manifest
 
 OWNER, STAGE, STRANGER, APPROVER = "user:kai", "user:ada", "user:eve", "github:robin"
@@ -267,3 +268,9 @@ def test_to_be_named_never_takes_a_right_away(
     after = found.model_copy(update={"authority": approved})
     assert may(after, other, "lift", claimed) == "approver"
     assert may(after, other, "halt", claimed) == "approver"
+
+
+def test_a_role_fits_an_entry_however_long_the_names() -> None:
+    found = manifest(owner=None, teams={"t" * 150: ["user:kai"]}, stages=(("s" * 150, "t" * 150),))
+    Halt(reason="late", role=role_of(found, "user:kai", "halt"))
+    Halt(reason="late", role=role_of(None, "user:kai", "lift", "team\nx"))

@@ -173,6 +173,13 @@ def test_a_record_of_another_version_is_no_leave_for_this_one() -> None:
     assert [r.where for r in story.audit().remarks if r.code == "document"] == ["entry 3"]
 
 
+def test_a_record_of_another_decision_is_not_this_one() -> None:
+    story = Story()
+    story.promote("1", decision="sha256:" + "0" * 64)
+    assert looks(ask(story, "1"))["record"].words == "it is the record of another decision"
+    assert [r.gravity for r in story.audit().remarks if r.code == "document"] == ["broken"]
+
+
 def test_a_verdict_that_does_not_follow_from_its_outcomes_is_found() -> None:
     story = Story()
     snapshot, decision = story.evidence("1", _passed())

@@ -273,6 +273,16 @@ def test_a_chain_does_not_begin_in_its_middle() -> None:
     assert broken([written(entry)]) == 1
 
 
+@pytest.mark.parametrize("kept", [0, 1, 7])
+@pytest.mark.parametrize("more", [1, 2])
+def test_an_entry_that_follows_rightly_under_a_wrong_number_is_found(kept: int, more: int) -> None:
+    before = read_chain(MODEL, _LINES[:kept]).head
+    entry = next_entry(before, MODEL, outcome(1), at=NOW, actor=KAI, nonce=NONCE)
+    wrong = entry.model_copy(update={"seq": entry.seq + more})
+    assert broken([*_LINES[:kept], written(wrong)]) == kept + 1
+    assert broken([*_LINES[:kept], written(wrong), *_LINES[kept:]]) == kept + 1
+
+
 def test_a_later_entry_without_a_predecessor_is_found() -> None:
     entry = entry_of(outcome(1)).model_copy(update={"seq": 2})
     assert broken([_LINES[0], written(entry)]) == 2
@@ -462,3 +472,10 @@ def test_a_drills_time_is_kept_exactly() -> None:
 def test_an_outcome_names_an_entry() -> None:
     with pytest.raises(ValidationError):
         Outcome(of=0, result="applied")
+
+
+def test_a_huge_number_beside_a_rare_character_is_a_fault() -> None:
+    history = History()
+    history.add(outcome(1, detail="\U0001f600"))
+    line = history.lines[0].replace(b'"of":1', b'"of":9007199254740993')
+    assert read_chain(MODEL, [line]).faults

@@ -535,3 +535,23 @@ def test_no_history_stops_the_folding(bodies: list[Body]) -> None:
     for body in bodies:
         history.add(body)
     assert fold(MODEL, history.entries).model == MODEL
+
+
+def test_a_review_before_the_use_reviews_nothing() -> None:
+    history = History()
+    leave = BreakGlass(alias="champion", to=identity(2), reason="fire", role="x", expires=NOW + HOUR)
+    glass = history.add(leave)
+    first = history.add(intent(identity(2), glass=glass))
+    history.add(Review(of=glass, reason="seen", role="x"))
+    history.add(outcome(first, "not_applied"))
+    history.move(identity(2), glass=glass)
+    assert [found.seq for found in history.standing.unreviewed()] == [glass]
+
+
+def test_leave_that_was_used_is_not_given_back_by_another_intent() -> None:
+    history = History()
+    leave = BreakGlass(alias="champion", to=identity(2), reason="fire", role="x", expires=NOW + HOUR)
+    glass = history.add(leave, at=NOW)
+    history.move(identity(2), glass=glass, at=NOW)
+    history.move(identity(2), glass=glass, result="changed", at=NOW)
+    assert history.standing.glass_for("champion", identity(2), NOW) is None

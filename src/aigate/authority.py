@@ -14,6 +14,7 @@ Need = Literal["halt", "lift"]
 
 ANYBODY = "anybody: the manifest names no teams"
 NO_MANIFEST = "no manifest at hand"
+_LONGEST = 200
 
 
 class NotAllowedError(Exception):
@@ -26,7 +27,7 @@ class NotAllowedError(Exception):
 
 
 def role_of(manifest: Manifest | None, actor: str, need: Need, claimed: str | None = None) -> str:
-    """Return in what right somebody acts.
+    """Return in what right somebody acts, in words that fit an entry.
 
     Anyone who owns a stage or the system may halt, and where the manifest
     names no members of any team, anyone: a halt is the safe side. To lift one
@@ -34,8 +35,11 @@ def role_of(manifest: Manifest | None, actor: str, need: Need, claimed: str | No
     manifest names neither, the owner's team must be claimed by name. Raises
     NotAllowedError.
     """
-    if manifest is None:
-        return _without_manifest(need, claimed)
+    right = _without_manifest(need, claimed) if manifest is None else _right(manifest, actor, need, claimed)
+    return "".join(c if c.isprintable() else " " for c in right)[:_LONGEST]
+
+
+def _right(manifest: Manifest, actor: str, need: Need, claimed: str | None) -> str:
     authority = manifest.authority
     if actor in authority.approvers:
         return "approver"

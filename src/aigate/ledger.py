@@ -32,6 +32,9 @@ _LONGEST_GAP = 200
 Said = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_REASON, pattern=r"\S")]
 """A reason in somebody's own words; never empty."""
 
+Seq = Annotated[int, Field(ge=1, le=10_000_000)]
+"""The number of an entry, from 1."""
+
 Action = Literal["promote", "rollback"]
 
 Result = Literal["applied", "recovered", "not_applied", "changed", "abandoned", "refused", "conflict"]
@@ -117,7 +120,7 @@ class Intent(Model):
     """Over everything in the registry that must not change before the move."""
     manifest: Digest | None = None
     policies: Digest | None = None
-    glass: int | None = None
+    glass: Seq | None = None
     """The break-glass entry that stands in for an `allow`, where one was used."""
 
 
@@ -125,7 +128,7 @@ class Outcome(Model):
     """What became of an intent."""
 
     kind: Literal["outcome"] = "outcome"
-    of: Annotated[int, Field(ge=1)]
+    of: Seq
     result: Result
     detail: Annotated[str, StringConstraints(max_length=LONGEST_REASON)] = ""
     found: VersionNumber | None = None
@@ -142,6 +145,8 @@ class Halt(Model):
     until: Instant | None = None
     automatic: bool = False
     decision: Digest | None = None
+    record: Kept | None = None
+    """The record of the decision that called for it, where one did."""
 
 
 class Resume(Model):
@@ -191,7 +196,7 @@ class Review(Model):
     """Somebody looked at a use of break-glass afterwards."""
 
     kind: Literal["review"] = "review"
-    of: Annotated[int, Field(ge=1)]
+    of: Seq
     reason: Said
     role: Name
 
@@ -216,7 +221,7 @@ class Entry(Model):
 
     schema_: Annotated[Literal["aigate.entry/v1"], Field(alias="schema")] = "aigate.entry/v1"
     model: Name
-    seq: Annotated[int, Field(ge=1, le=10_000_000)]
+    seq: Seq
     prev: Digest | None
     """Digest of the entry before it; None for the first."""
     at: Instant
@@ -229,7 +234,7 @@ class Entry(Model):
 class Head(Model):
     """A point of a chain: an entry's number and the digest of its bytes. Kept elsewhere, it is an anchor."""
 
-    seq: Annotated[int, Field(ge=1)]
+    seq: Seq
     digest: Digest
 
 
@@ -332,7 +337,11 @@ def _entry(line: bytes) -> Entry | str:
     except ValidationError as e:
         first = e.errors(include_url=False, include_input=False, include_context=False)[0]
         return f"it is no entry: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    if canonical(entry) != line:
+    try:
+        same = canonical(entry) == line
+    except ValueError:  # a number that canonical JSON cannot hold was never written
+        same = False
+    if not same:
         return "its bytes are not in the form in which entries are written"
     return entry
 

@@ -32,6 +32,8 @@ from aigate.values import (
 
 READY = "READY"
 DAY = timedelta(hours=24)
+_LONGEST = timedelta(days=36_500)
+"""The longest span that can be written down."""
 
 ActName = Literal["promote", "rollback", "drill", "halt", "resume", "adopt", "clear", "break-glass", "review"]
 
@@ -262,7 +264,7 @@ def candidates(
                 identity=identity,
                 since=tenure.since,
                 until=tenure.until,
-                lived=max(t.lived(now) for t in served),
+                lived=min(max(t.lived(now) for t in served), _LONGEST),
                 vouched=any(t.by == "adopt" for t in served),
                 decision=tenure.decision,
             )
@@ -315,6 +317,8 @@ def _same(candidate: Candidate, facts: Facts) -> Check:
 
 
 def _ready(facts: Facts) -> Check:
+    if facts.status == "unknown":
+        return Check(name="status", state="unknown", words="whether it can be served is not known")
     if facts.status != READY:
         return Check(name="status", state="bad", words=f"it is {facts.status}, not {READY}")
     if facts.stage == "Archived":
@@ -386,14 +390,16 @@ def acceptable(checks: Iterable[Check], *, automatic: bool, named: bool) -> bool
 
     An automatic rollback demands that everything was looked at and is well;
     a person at night may go where nothing speaks against it, and by naming a
-    version may also go where its inputs differ.
+    version may also go where its inputs differ. Where nothing was looked at,
+    the answer is no.
     """
-    for check in checks:
+    found = tuple(checks)
+    for check in found:
         if check.state == "bad" and not (named and not automatic and check.name in _OVERRULED):
             return False
         if automatic and (check.state == "unknown" or (check.state == "warn" and check.name == "soak")):
             return False
-    return True
+    return bool(found)
 
 
 def soaked(checks: Iterable[Check]) -> bool:

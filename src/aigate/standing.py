@@ -180,8 +180,7 @@ class _Folding:
         match entry.body:
             case Intent() as intent:
                 self.open[entry.seq] = Open(seq=entry.seq, at=entry.at, actor=entry.actor, intent=intent)
-                if intent.glass is not None:
-                    self._change_glass(intent.glass, used_by=entry.seq)
+                self._use_glass(intent, entry.seq)
             case Outcome() as outcome:
                 self._close(entry, outcome)
             case Halt() as halt:
@@ -205,8 +204,7 @@ class _Folding:
             return  # the intent had its outcome already: the first one counts
         intent = found.intent
         if outcome.result not in MOVED:
-            if intent.glass is not None:
-                self._change_glass(intent.glass, used_by=None)
+            self._give_back(found.seq)
             return
         self.moves.append(
             Moved(
@@ -268,6 +266,18 @@ class _Folding:
                 reason=reason,
             )
         )
+
+    def _use_glass(self, intent: Intent, seq: int) -> None:
+        """Note the first use of a leave; what claims it afterwards has none."""
+        for glass in self.glasses:
+            if glass.seq == intent.glass and glass.used_by is None:
+                self._change_glass(glass.seq, used_by=seq)
+
+    def _give_back(self, seq: int) -> None:
+        """Return the leave that an intent used and moved nothing with; what was reviewed of it was no use."""
+        for glass in self.glasses:
+            if glass.used_by == seq:
+                self._change_glass(glass.seq, used_by=None, reviewed=False)
 
     def _change_glass(self, seq: int, **changes: object) -> None:
         self.glasses = [g.model_copy(update=changes) if g.seq == seq else g for g in self.glasses]

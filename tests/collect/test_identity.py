@@ -161,6 +161,7 @@ def test_the_signature_is_the_digest_of_its_lines() -> None:
 SAME = {
     "first in the file": f"{_BLOCK}\n{_AFTER}",
     "last in the file": f"{_BEFORE}{_BLOCK}\n",
+    "before what has lines of its own": f"{_BLOCK}\nflavors:\n  sklearn:\n    code: null\n",
     "without a newline at the end": f"{_BEFORE}{_BLOCK}",
     "among other things": f"flavors: {{}}\n{_BLOCK}\nrun_id: x\nutc_time_created: y\n",
     "with the line ends of Windows": MODEL.replace("\n", "\r\n"),
@@ -298,3 +299,40 @@ _COLUMN = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_
 def test_two_signatures_are_the_same_only_where_their_lines_are(one: str, two: str) -> None:
     first, second = (signature_of(f"signature:\n  inputs: {name}\n") for name in (one, two))
     assert (first == second) is (one == two)
+
+
+def _signature(text: str) -> Any:
+    fake = churn()
+    fake.files[model_id("1"), "MLmodel"] = text.encode()
+    return look_at(fake, "churn", "1", Deadline(30), now=NOW, files=False, signature=True).signature
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "signature: {inputs: x}\n",
+        "signature: \n  inputs: x\n",
+        '"signature":\n  inputs: x\n',
+        '{"signature": {"inputs": "x"}}',
+        "\ufeffsignature:\n  inputs: x\n",
+    ],
+)
+def test_a_signature_in_another_form_is_not_none(text: str) -> None:
+    assert gap(_signature(text)) is not None
+
+
+def test_a_rare_line_end_does_not_end_a_signature() -> None:
+    first, second = (f"signature:\n  inputs: a\u2028{letter}: x\n" for letter in "bc")
+    assert _signature(first) != _signature(second)
+
+
+@pytest.mark.parametrize(("code", "status"), [("not_found", "MODEL_GONE"), ("unreachable", "unknown")])
+def test_a_version_whose_logged_model_cannot_be_read_is_not_ready(
+    code: Any, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: FakeRegistry, model: str) -> Any:
+        raise RegistryError(code, "so it is")
+
+    monkeypatch.setattr(FakeRegistry, "logged_model", fails)
+    found = look_at(churn(), "churn", "1", Deadline(30), now=NOW, files=False)
+    assert found.status == status

@@ -334,3 +334,8 @@ def test_any_text_is_shown_harmlessly(text: str, unicode: bool) -> None:
     shown = render(everywhere(text, "denied"), ReportContext(unicode=unicode))
     assert commands(shown) == []
     assert unseen(shown) == set()
+
+
+def test_the_first_line_keeps_to_the_page() -> None:
+    page = render(act(model="m" * 200), ReportContext(columns=80))
+    assert max(map(width, page.splitlines())) <= 80

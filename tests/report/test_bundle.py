@@ -169,6 +169,13 @@ def _edit(files: dict[str, bytes]) -> dict[str, bytes]:
     return _with(files, [line.replace(b"d.silva", b"m.silva") for line in _lines(files)])
 
 
+def _unanchored(files: dict[str, bytes]) -> dict[str, bytes]:
+    """An entry that no anchor names: only the link of the next one tells."""
+    lines = _lines(files)
+    lines[1] = lines[1].replace(b'"nonce":"0', b'"nonce":"1')
+    return _with(files, lines)
+
+
 def _spaces(files: dict[str, bytes]) -> dict[str, bytes]:
     return _with(files, [line.replace(b'":', b'": ', 1) for line in _lines(files)])
 
@@ -224,6 +231,7 @@ def _floats(files: dict[str, bytes]) -> dict[str, bytes]:
         _swap,
         _double,
         _edit,
+        _unanchored,
         _spaces,
         _twice,
         _rewrite,

@@ -57,7 +57,7 @@ def test_the_record_has_these_fields_and_no_others() -> None:
     """A new field is a decision about the schema's version, not an accident of the model."""
     assert set(_fields()) == {
         "schema", "id", "verdict", "exit_code", "reason", "question", "system", "environment", "model", "alias",
-        "subject", "holder", "owner", "runbooks", "now", "judgements", "waivers", "counts", "evidence",
+        "subject", "holder", "owner", "runbooks", "now", "judgements", "waivers", "counts", "bound", "evidence",
         "snapshot_digest", "manifest_digest", "policies_digest", "isolation", "versions", "actor", "previous",
     }  # fmt: skip
 

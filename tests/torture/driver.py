@@ -53,7 +53,11 @@ def acting(job: dict[str, Any], step: Callable[[str], None]) -> Acting:
         deadline=job.get("deadline", 20),
     )
     return Acting(
-        world=world, clock=lambda: now() + offset, nonce=lambda: os.urandom(8).hex(), step=step, ledger_uri=job["ledger"]
+        world=world,
+        clock=lambda: now() + offset,
+        nonce=lambda: os.urandom(8).hex(),
+        step=step,
+        ledger_uri=job["ledger"],
     )
 
 
@@ -107,10 +111,12 @@ def _child(job: dict[str, Any], said: int, go: int) -> NoReturn:
         act = run(job, acting(job, step))
         words = {"code": act.exit_code, "result": act.result, "reason": act.reason}
         blockers = [blocker.message for blocker in act.blockers]
-        say(done={**words, "warnings": act.warnings, "blockers": blockers, "seconds": float(act.seconds or 0)})
+        say(
+            done={**words, "warnings": act.warnings, "blockers": blockers, "seconds": float(act.seconds or 0)}
+        )
     except AigateError as e:
         say(done={"code": e.exit_code, "result": type(e).__name__, "reason": e.message})
-    except BaseException as e:  # noqa: BLE001 - told, so that the test fails with it
+    except BaseException as e:
         say(done={"code": 70, "result": type(e).__name__, "reason": repr(e)})
     os._exit(0)
 

@@ -132,7 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
         if how == "cut":
             self.close_connection = True
             return None
-        kept = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")}
+        kept = {
+            key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")
+        }
         status, kind, content = proxy.forward(self.command, self.path, kept, body)
         if how == "fail_after":
             return self.answer(503, "application/json", b'{"error_code": "TEMPORARILY_UNAVAILABLE"}')

@@ -1,5 +1,6 @@
 """An MLflow that lies, fails after it has done what it was asked, or dies in the middle."""
 
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -7,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from aigate.act import StateRequest, adopt
-from aigate.act import rollback as rollback_room
 from aigate.errors import AigateError
 from torture import driver
 from torture.lying import How, Lie, Proxy
@@ -195,7 +195,7 @@ def test_a_server_that_never_answers_the_write(
     rig: Make, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rollback's whole time is a minute; here it is less, so that the test is shorter."""
-    monkeypatch.setattr(rollback_room, "_SECONDS", 8.0)
+    monkeypatch.setattr(importlib.import_module("aigate.act.rollback"), "_SECONDS", 8.0)
     made = rig("mlflow", proxy.url)
     to = made.other()
     proxy.lies = [replace(SET_ALIAS, how="hang_after")]

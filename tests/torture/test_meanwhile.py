@@ -58,7 +58,9 @@ class Story:
 
     def overwrite(self) -> None:
         """Change a byte of the model's files, through the server's own proxy."""
-        with urllib.request.urlopen(f"{self.rig.model.uri}/api/2.0/mlflow/logged-models/{self.to.model_id}") as got:
+        with urllib.request.urlopen(
+            f"{self.rig.model.uri}/api/2.0/mlflow/logged-models/{self.to.model_id}"
+        ) as got:
             root = json.load(got)["model"]["info"]["artifact_uri"].partition(":/")[2].lstrip("/")
         url = f"{self.rig.model.uri}/api/2.0/mlflow-artifacts/artifacts/{root}/data/weights.txt"
         with urllib.request.urlopen(urllib.request.Request(url, b"EVIL", method="PUT")) as answer:
@@ -94,19 +96,19 @@ STOPS: dict[str, tuple[Change, str]] = {
         lambda s: s.ask(
             "model-versions/set-tag", name=s.to.name, version=s.to.version, key="risk", value="high"
         ),
-        f"{SUBJECT}/tags",
+        "/challenger/tags",
     ),
     "owner": (
         lambda s: s.ask("registered-models/set-tag", name=s.to.name, key="owner", value="nobody"),
         "/model/tags",
     ),
     "run-tag": (lambda s: s.ask("runs/set-tag", run_id=s.to.run_id, key="risk", value="high"), f"{RUN}/tags"),
-    "metric": (lambda s: s.metric(s.to, 0.95), "/challenger/metrics"),
+    "metric": (lambda s: s.metric(s.to, 0.95), "/challenger/measurements"),
     "param": (
         lambda s: s.ask("runs/log-parameter", run_id=s.to.run_id, key="new", value="1"),
         f"{RUN}/params",
     ),
-    "champion-metric": (lambda s: s.metric(s.was, 0.95), "/champion/metrics"),
+    "champion-metric": (lambda s: s.metric(s.was, 0.95), "/champion/measurements"),
     "artifact": (lambda s: s.overwrite(), f"{SUBJECT}/artifact_digest"),
     "alias": (
         lambda s: s.ask(
@@ -116,7 +118,7 @@ STOPS: dict[str, tuple[Change, str]] = {
     ),
     "other-alias": (
         lambda s: s.ask("registered-models/alias", name=s.to.name, alias="shadow", version=s.to.version),
-        f"{SUBJECT}/aliases",
+        "/challenger/aliases",
     ),
     "version-deleted": (
         lambda s: s.ask("model-versions/delete", "DELETE", name=s.to.name, version=s.to.version),
@@ -159,7 +161,10 @@ def test_what_changes_between_decision_and_move_stops_it_and_is_named(story: Sto
     code, said = promoted(story, change)
     TALLY["changes between decision and move"] += 1
     moved = [story.rig.model.versions[0].version] if what == "alias" else []
-    assert (code, [v for a, v in story.rig.model.witnessed()[story.rig.mark :] if a == ALIAS]) == (3, moved), said
+    assert (code, [v for a, v in story.rig.model.witnessed()[story.rig.mark :] if a == ALIAS]) == (
+        3,
+        moved,
+    ), said
     assert named in said
     chain = story.rig.chain()
     assert chain.faults == ()

@@ -44,7 +44,9 @@ def test_of_several_promotions_at_once_one_wins_and_the_others_are_told(
             for entry in entries[made.first :]
             if isinstance(entry.body, Intent) and outcomes[entry.seq] in ("applied", "recovered")
         ]
-        from_champion = [intent.to.version for intent in applied if intent.from_ and intent.from_.version == champion]
+        from_champion = [
+            intent.to.version for intent in applied if intent.from_ and intent.from_.version == champion
+        ]
         assert len(from_champion) == 1, (from_champion, said)
         # Who began to decide only after the winner was done, races no longer: he starts from the new champion.
         assert sorted(winners) == sorted(intent.to.version for intent in applied), said

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from aigate.collect.access import access, secrets_of
@@ -12,15 +13,17 @@ from aigate.collect.identity import Found, look_at
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.mlflow.reader import Json, RegistryError, RegistryReader
 from aigate.collect.redact import Redactor
+from aigate.digest import digest_bytes
 from aigate.enforce.ledger import Ledger
 from aigate.enforce.move import Site, is_version
 from aigate.enforce.receipts import ANCHOR, RECEIPT, anchor, head_in, store_in
-from aigate.enforce.store import LedgerError, LedgerStore
+from aigate.enforce.store import LedgerError, LedgerStore, TooLargeError
 from aigate.enforce.writer import RegistryWriter
 from aigate.errors import AigateError, UsageError
 from aigate.gate import World
-from aigate.ledger import Head, Identity
+from aigate.ledger import Head, Identity, Kept
 from aigate.manifest import Environment, Manifest
+from aigate.report.file import ReportError, write_file
 from aigate.values import gap
 
 LEDGER_VARIABLE = "AIGATE_LEDGER"
@@ -170,6 +173,19 @@ class Desk:
             return known
         return self.look_at(str(held["version"]), files=files).identity
 
+    def keep(self, content: bytes, name: str, folder: Path) -> Kept:
+        """Keep a document in the ledger; where that has no room, in a file in `folder`. Raises AigateError."""
+        try:
+            return self.ledger.keep(content)
+        except TooLargeError as e:
+            path = folder / name
+            try:
+                write_file(path, content.decode())
+            except ReportError as trouble:
+                raise AigateError(f"{e.message}, and {trouble.message}", fix=trouble.fix) from trouble
+            self.warnings.append(f"the ledger has no room for {name}: it is in this folder, keep it")
+            return Kept(digest=digest_bytes(content), place=f"file:{name}")
+
     def publish(self, head: Head) -> None:
         """Keep the ledger's head in the registry, as an anchor; a failure is a warning."""
         kind = self.ledger.store.guarantees().kind
@@ -239,6 +255,11 @@ def settings(loaded: LoadedManifest | None, environment: str) -> Environment:
 def manifest_of(loaded: LoadedManifest | None) -> Manifest | None:
     """Return the manifest, where one was loaded."""
     return None if loaded is None else loaded.manifest
+
+
+def folder_of(loaded: LoadedManifest | None) -> Path:
+    """Return where files of an act go: beside the manifest, else here."""
+    return Path() if loaded is None else loaded.folder
 
 
 def elapsed(started: float, desk: Desk) -> Any:

@@ -13,12 +13,10 @@ from aigate.digest import canonical
 from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MoveDone, carry_out, is_version, reconcile
 from aigate.enforce.receipts import RECEIPT, head_in, receipt
-from aigate.enforce.store import TooLargeError
 from aigate.errors import AigateError
 from aigate.gate import Answer, Request, environment_of, evaluate, evaluate_snapshot, look
 from aigate.ledger import Head, Identity, Intent, Kept
 from aigate.plan import Act, Blocker, command, move_effects, shown, standing_in_the_way
-from aigate.report.file import ReportError, write_file
 from aigate.report.json import decision_id, read_record, record
 from aigate.snapshot import Snapshot
 from aigate.standing import Glass
@@ -221,11 +219,8 @@ class _Promotion:
         decision, desk = self.answer.decision, self.desk
         if self.recorded is None:
             self.recorded = (
-                self._keep(record(decision), f"aigate-decision-{_short(decision_id(decision))}.json"),
-                self._keep(
-                    canonical(self.answer.snapshot),
-                    f"aigate-snapshot-{_short(decision.snapshot_digest)}.json",
-                ),
+                self._keep("decision", decision_id(decision), record(decision)),
+                self._keep("snapshot", decision.snapshot_digest, canonical(self.answer.snapshot)),
             )
         reason = self.asked.reason or (glass.glass.reason if glass else decision.reason)
         return Intent(
@@ -246,20 +241,8 @@ class _Promotion:
             glass=None if glass is None or decision.verdict == "allow" else glass.seq,
         )
 
-    def _keep(self, content: bytes, name: str) -> Kept:
-        """Keep a document in the ledger; where it has no room, in a file beside the manifest."""
-        try:
-            return self.desk.ledger.keep(content)
-        except TooLargeError as e:
-            from aigate.digest import digest_bytes
-
-            path = self.loaded.folder / name
-            try:
-                write_file(path, content.decode())
-            except ReportError as trouble:
-                raise AigateError(f"{e.message}, and {trouble.message}", fix=trouble.fix) from trouble
-            self.desk.warnings.append(f"the ledger has no room for {name}: it is in {path.name}, keep it")
-            return Kept(digest=digest_bytes(content), place=f"file:{name}")
+    def _keep(self, kind: str, digest: str, content: bytes) -> Kept:
+        return self.desk.keep(content, f"aigate-{kind}-{_short(digest)}.json", self.loaded.folder)
 
     def _recheck(self) -> Callable[[], str]:
         """Return the second look: everything that binds must be as it was, and the rest must still allow it."""

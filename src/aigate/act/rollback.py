@@ -4,13 +4,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from aigate.act.desk import LEASE, Acting, Desk, RegistryTroubleError, elapsed, open_desk, settings
+from aigate.act.desk import (
+    LEASE,
+    Acting,
+    Desk,
+    RegistryTroubleError,
+    elapsed,
+    folder_of,
+    open_desk,
+    settings,
+)
 from aigate.collect.identity import Found
 from aigate.collect.manifest_file import LoadedManifest
+from aigate.digest import digest_bytes
 from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MoveDone, carry_out, reconcile
 from aigate.errors import UsageError
-from aigate.ledger import LONGEST_REASON, Drill, Halt, Identity, Intent
+from aigate.ledger import LONGEST_REASON, Drill, Halt, Identity, Intent, Kept
 from aigate.manifest import PRODUCTION
 from aigate.plan import (
     Act,
@@ -132,14 +142,20 @@ class _Rollback:
             automatic=asked.automatic,
             expires=desk.now() + timedelta(seconds=LEASE),
             decision=asked.decision,
-            record=None if asked.record is None else desk.ledger.keep(asked.record),
-            snapshot=None if asked.snapshot is None else desk.ledger.keep(asked.snapshot),
+            record=self._keep("decision", asked.record),
+            snapshot=self._keep("snapshot", asked.snapshot),
         )
         try:
             done = carry_out(desk.site, intent, lambda: "")
         except LostTicketError:
             return None
         return self._finished(done, live, choice)
+
+    def _keep(self, kind: str, content: bytes | None) -> Kept | None:
+        if content is None:
+            return None
+        name = f"aigate-{kind}-{digest_bytes(content).removeprefix('sha256:')[:12]}.json"
+        return self.desk.keep(content, name, folder_of(self.loaded))
 
     def _not_now(self, live: Identity | None) -> Act | None:
         """Return why nothing is to be moved: it was done already, somebody else did, or a bound forbids it."""
@@ -255,12 +271,18 @@ class _Rollback:
 
     def _halted(self, live: Identity | None, words: str) -> Act:
         desk, asked = self.desk, self.asked
+        known = [h for h in desk.ledger.standing.halted(desk.now()) if h.halt.automatic]
+        if known:
+            return self._act(
+                "already", 1, f"halted since entry {known[-1].seq}: {words}", live, None, act="halt"
+            )
         entry = desk.ledger.append(
             Halt(
                 reason=f"to be rolled back, and {words}: {asked.reason}"[:LONGEST_REASON],
                 role="watch",
                 automatic=True,
                 decision=asked.decision,
+                record=self._keep("decision", asked.record),
             )
         )
         resume = command("resume", desk.model, "--reason", "…")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from aigate.act.desk import Acting, Desk, manifest_of, open_desk
+from aigate.act.desk import Acting, Desk, folder_of, manifest_of, open_desk
 from aigate.authority import Need, NotAllowedError, role_of
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.mlflow.reader import RegistryError
@@ -55,6 +55,7 @@ def halt(
     until: datetime | None = None,
     automatic: bool = False,
     decision: Digest | None = None,
+    record: bytes | None = None,
 ) -> Act:
     """Stop every promotion of a model until somebody resumes. Halting twice for one reason is once."""
     if until is not None and until <= acting.clock():
@@ -67,7 +68,15 @@ def halt(
         words = f"no version of {asked.model} is promoted until somebody resumes"
         if until is not None:
             words = f"no version of {asked.model} is promoted until {show_instant(until)}, or until somebody resumes"
-        body = Halt(reason=asked.reason, role=role, until=until, automatic=automatic, decision=decision)
+        name = f"aigate-decision-{(decision or '').removeprefix('sha256:')[:12]}.json"
+        body = Halt(
+            reason=asked.reason,
+            role=role,
+            until=until,
+            automatic=automatic,
+            decision=decision,
+            record=None if record is None else desk.keep(record, name, folder_of(loaded)),
+        )
         return _Change(body, words, next=(f"to end it: {command('resume', asked.model, '--reason', '…')}",))
 
     right = "watch" if automatic else None

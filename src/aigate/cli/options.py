@@ -22,6 +22,7 @@ DEADLINE = 30.0
 """Seconds for all evidence together, unless it is said otherwise."""
 
 LONGEST_NAME = 200
+LONGEST_RUN = 500
 
 manifest_option = click.option(
     "--manifest",
@@ -105,11 +106,12 @@ def actor(environ: Mapping[str, str]) -> Actor:
         server, run = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_RUN_ID", "")
         return Actor(
             name=_one_line("github", environ.get("GITHUB_ACTOR", "")),
-            run=f"{server}/{repository}/actions/runs/{run}" if server and run else "",
+            run=f"{server}/{repository}/actions/runs/{run}"[:LONGEST_RUN] if server and run else "",
         )
     if environ.get("GITLAB_CI") == "true":
         return Actor(
-            name=_one_line("gitlab", environ.get("GITLAB_USER_LOGIN", "")), run=environ.get("CI_JOB_URL", "")
+            name=_one_line("gitlab", environ.get("GITLAB_USER_LOGIN", "")),
+            run=environ.get("CI_JOB_URL", "")[:LONGEST_RUN],
         )
     try:
         return Actor(name=_one_line("user", getpass.getuser()))

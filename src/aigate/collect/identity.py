@@ -1,5 +1,6 @@
 """Who a version is, and whether it can be served: what a move of the alias needs to know, and no more."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from aigate.values import Digest, Evident, missing
 _DESCRIPTION = "MLmodel"
 _DESCRIPTION_BYTES = 1024 * 1024
 _SIGNATURE = "signature:"
+_ANY_SIGNATURE = re.compile(r"""\ufeff?(\{\s*)?["']?signature["']?\s*:""")
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,12 @@ def _signature(reading: Reading, root: ArtifactRoot | RegistryError) -> Evident[
         return None if e.code == "not_found" else reading.missing(e.message)
     except UnicodeDecodeError:
         return missing("its MLmodel file is not text", reading.reader.registry)
-    lines = text.splitlines()
+    lines = text.replace("\r\n", "\n").split("\n")
     if _SIGNATURE not in lines:
+        if any(_ANY_SIGNATURE.match(line) for line in lines if line != "signature: null"):
+            return reading.missing(
+                "its MLmodel file declares a signature in a form that MLflow does not write"
+            )
         return None
     start = lines.index(_SIGNATURE)
     block = [lines[start]]
@@ -87,4 +93,4 @@ def _signature(reading: Reading, root: ArtifactRoot | RegistryError) -> Evident[
         if line and not line.startswith(" "):
             break
         block.append(line)
-    return digest_bytes("\n".join(block).encode())
+    return digest_bytes("\n".join(block).rstrip("\n").encode())

@@ -7,7 +7,7 @@ from aigate.plan import Act, ActResult, shown
 from aigate.report.clean import clean, disarm
 from aigate.report.context import ReportContext
 from aigate.report.json import harmless, short
-from aigate.report.layout import wrap
+from aigate.report.layout import cut, wrap
 from aigate.values import show_instant
 
 _WORDS: dict[ActResult, str] = {
@@ -48,7 +48,8 @@ def render_json(act: Act, ctx: ReportContext) -> str:
 def _lines(act: Act, ctx: ReportContext) -> Iterator[str]:
     where = f"{act.model}@{act.alias}" if act.alias else act.model
     word = _WORDS[act.result]
-    yield f"{_paint(word, _COLORS[act.result], ctx)}  {act.act} {_clean(where, ctx)}"
+    title = cut(f"{act.act} {_clean(where, ctx)}", max(ctx.columns, 60) - len(word) - 2, _ellipsis(ctx))
+    yield f"{_paint(word, _COLORS[act.result], ctx)}  {title}"
     yield from _wrapped("", _sentence(act), ctx)
     facts = [show_instant(act.now)]
     facts += [f"entry {act.seq}"] if act.seq is not None else []
@@ -95,10 +96,14 @@ def _sentence(act: Act) -> str:
 
 def _wrapped(label: str, text: str, ctx: ReportContext, *, color: str = "") -> Iterator[str]:
     room = max(ctx.columns, 60) - _LABEL - 2
-    ellipsis = "…" if ctx.unicode else "..."
-    for number, line in enumerate(wrap(_clean(text, ctx), room, 99 if ctx.verbose else _LINES, ellipsis)):
+    most = 99 if ctx.verbose else _LINES
+    for number, line in enumerate(wrap(_clean(text, ctx), room, most, _ellipsis(ctx))):
         head = label if number == 0 else ""
         yield f"  {_paint(head, color, ctx) if head and color else head}{' ' * (_LABEL - len(head))}{line}"
+
+
+def _ellipsis(ctx: ReportContext) -> str:
+    return "…" if ctx.unicode else "..."
 
 
 def _clean(text: str, ctx: ReportContext) -> str:

@@ -1,7 +1,5 @@
 """What a watcher can do beside judging: read the ledger, act, and write its heartbeat."""
 
-from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -11,7 +9,6 @@ from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.mlflow import typed
 from aigate.collect.mlflow.reader import RegistryError
 from aigate.digest import canonical
-from aigate.enforce.store import TooLargeError
 from aigate.gate import Answer
 from aigate.ledger import Identity
 from aigate.plan import Act
@@ -61,11 +58,7 @@ class DeskHands:
             return _live(desk, self._alias)
 
     def rollback(self, reason: str, answer: Answer) -> Act:
-        """Keep the decision, and move the alias back by its right.
-
-        What there is no room for is left out: a document that is too large
-        must not keep a bad version in service.
-        """
+        """Keep the decision, and move the alias back by its right."""
         decision = answer.decision
         asked = RollbackRequest(
             model=self._model,
@@ -78,19 +71,20 @@ class DeskHands:
             record=record(decision),
             snapshot=canonical(answer.snapshot),
         )
-        try:
-            return rollback(self._loaded, asked, self._acting)
-        except TooLargeError:
-            return rollback(self._loaded, replace(asked, record=None, snapshot=None), self._acting)
+        return rollback(self._loaded, asked, self._acting)
 
     def halt(self, reason: str, answer: Answer) -> Act:
         """Keep the decision, and stop every promotion by its right."""
-        content = record(answer.decision)
-        with open_desk(self._acting, self._model) as desk, suppress(TooLargeError):
-            desk.ledger.keep(content)
+        decision = answer.decision
         asked = StateRequest(model=self._model, reason=reason, alias=self._alias)
-        id = decision_id(answer.decision)
-        return halt(self._loaded, asked, self._acting, automatic=True, decision=id)
+        return halt(
+            self._loaded,
+            asked,
+            self._acting,
+            automatic=True,
+            decision=decision_id(decision),
+            record=record(decision),
+        )
 
     def beat(self, text: str) -> None:
         """Write the heartbeat into the registered model's tag."""

@@ -25,6 +25,9 @@ T = TypeVar("T")
 RUNS_LIMIT = 50
 """Runs that may have measured one version; beyond that nobody can say which ones count."""
 
+GONE = "MODEL_GONE"
+"""The status of a version whose LoggedModel has been deleted; MLflow goes on saying READY."""
+
 CHAIN_LIMIT = 10
 """Copies of copies that are followed."""
 
@@ -242,6 +245,8 @@ def _subject(reading: Reading, found: Json, origin: _Origin, digest: Any) -> Sub
 
 def _status(found: Json, model: Any) -> str:
     """Return the version's status, or the LoggedModel's where that one is not ready: MLflow says READY at once."""
+    if isinstance(model, RegistryError):
+        return GONE if model.code == "not_found" else "unknown"
     behind = model["info"].get("status") if isinstance(model, dict) else None
     if isinstance(behind, str) and behind not in ("", "LOGGED_MODEL_READY"):
         return behind
