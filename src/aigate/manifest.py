@@ -1,8 +1,4 @@
-"""The manifest: the system as its owner declares it. Pure data; reading the file is `collect`'s work.
-
-Every limit in it is a threshold, so every limit may carry its provenance:
-`floor: 0.92` and `floor: {value: 0.92, provenance: {...}}` mean the same floor.
-"""
+"""The manifest: the system as its owner declares it. Pure data; reading the file is `collect`'s work."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -10,25 +6,22 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
     StringConstraints,
-    Tag,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from aigate.limits import Limit, NumberLimit, OrBare, Provenance, SpanLimit, bare
+from aigate.sources import AnyFreshness
 from aigate.values import (
-    DURATION_SCHEMA,
     LARGEST_INTEGER,
     NUMBER_SCHEMA,
-    Day,
     Duration,
     Model,
     Name,
     Number,
-    Text,
     VersionNumber,
 )
 
@@ -52,46 +45,6 @@ class Owner(Model):
     """Where to page at 03:00."""
 
 
-class DatasetRef(Model):
-    """The data a threshold was measured on."""
-
-    name: Name
-    digest: Name | None = None
-    rows: Annotated[int, Field(ge=1, le=LARGEST_INTEGER)] | None = None
-
-
-class Provenance(Model):
-    """Where a threshold came from. Every field is a claim that a policy can check."""
-
-    method: (
-        Literal["measured", "fitted", "cost_model", "expert", "regulatory", "copied", "default"] | None
-    ) = None
-    set_by: Name | None = None
-    set_on: Day | None = None
-    environment: Name | None = None
-    """The environment it was tuned in."""
-    run: Name | None = None
-    """The MLflow run it was measured in."""
-    evidence: Name | None = None
-    """A link to the measurement, where it is not an MLflow run."""
-    rationale: Text | None = None
-    dataset: DatasetRef | None = None
-    model: VersionNumber | None = None
-    """The model version whose scores it was fitted to."""
-    measured_with: dict[Name, Name] = {}
-    """What else it depends on, by parameter name: embedding model, judge, prompt digest."""
-    reviewed_by: Name | None = None
-    reviewed_on: Day | None = None
-    review_by: Day | None = None
-    portable: Text | None = None
-    """Why it holds in an environment it was not tuned in."""
-    copied_from: Name | None = None
-
-
-def _bare(value: object) -> object:
-    return value if isinstance(value, dict | Model) else {"value": value}
-
-
 def _team_alone(value: object) -> object:
     return {"team": value} if isinstance(value, str) else value
 
@@ -100,41 +53,6 @@ def _not_negative(value: Duration) -> Duration:
     if value < timedelta(0):
         raise ValueError("a span of time cannot be negative here")
     return value
-
-
-class _OrBare:
-    """For the published schema: the bare value stands for the object that holds it."""
-
-    def __init__(self, bare: dict[str, Any]) -> None:
-        self.bare = bare
-
-    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [self.bare, handler(core)]}
-
-
-class Limit(Model):
-    """A number that something is held against, and where that number came from."""
-
-    value: Number
-    provenance: Provenance | None = None
-
-
-class AgeLimit(Model):
-    """A span of time that something is held against, and where it came from."""
-
-    value: Duration
-    provenance: Provenance | None = None
-
-    @field_validator("value")
-    @classmethod
-    def _positive(cls, value: Duration) -> Duration:
-        if value.total_seconds() <= 0:
-            raise ValueError("an age limit must be longer than nothing")
-        return value
-
-
-NumberLimit = Annotated[Limit, BeforeValidator(_bare), _OrBare(NUMBER_SCHEMA)]
-SpanLimit = Annotated[AgeLimit, BeforeValidator(_bare), _OrBare(DURATION_SCHEMA)]
 
 
 class Slice(Model):
@@ -231,135 +149,6 @@ class Metric(Model):
         return any(
             x is not None for x in (self.floor, self.ceiling, self.max_drop, self.max_rise, self.anchor)
         )
-
-
-class Auth(Model):
-    """Credentials for one freshness source, by the names of environment variables; never the secret itself."""
-
-    bearer: Name | None = None
-    """The variable that holds a bearer token."""
-    basic: Name | None = None
-    """The variable that holds `user:password`."""
-    header: Name | None = None
-    """A header's name; its value is in the variable `value`."""
-    value: Name | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Auth":
-        ways = [self.bearer is not None, self.basic is not None, self.header is not None]
-        if sum(ways) != 1 or (self.header is None) != (self.value is None):
-            raise ValueError(
-                "give one of bearer, basic, or header with value: each names an environment variable"
-            )
-        return self
-
-
-URL_PATTERN = r"^https?://[^\s@]+$"
-Url = Annotated[str, StringConstraints(pattern=URL_PATTERN, max_length=2000)]
-Unit = Literal["auto", "s", "ms", "us", "ns"]
-Kind = Literal["loaded", "event", "built", "heartbeat"]
-"""What the instant says: `loaded` newest load, `event` newest complete event time,
-`built` when an artifact was made, `heartbeat` when its writer last lived."""
-
-
-class Freshness(Model):
-    """What every freshness adapter needs: how old the data may be, and how old the evidence."""
-
-    max_age: SpanLimit
-    max_evidence_age: SpanLimit | None = None
-    """How old the source's own answer may be. Default: 15m for a service, 2h for a file."""
-    kind: Kind = "loaded"
-    zone: Name | None = None
-    """The IANA zone of times written without one. Undeclared, such a time is unknown."""
-    auth: Auth | None = None
-    provenance: Provenance | None = None
-    """Where its limits come from, where they do not say so themselves."""
-
-
-class JsonFreshness(Freshness):
-    """A JSON document by URL or file, and where in it the time stands (JMESPath)."""
-
-    url: Url | None = None
-    file: Name | None = None
-    time: Name
-    unit: Unit | None = None
-    """The unit of a time given as a number."""
-    observed: Name | None = None
-    """JMESPath of the moment the document was made."""
-    built: Name | None = None
-    read: Name | None = None
-    """JMESPath of the moment its inputs were read."""
-    version: Name | None = None
-    inputs: Name | None = None
-    """JMESPath of an object: upstream stage to the version that was read."""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "JsonFreshness":
-        if (self.url is None) == (self.file is None):
-            raise ValueError("give either url or file")
-        return self
-
-
-class HeaderFreshness(Freshness):
-    """The Last-Modified header of a URL."""
-
-    headers: Url
-
-
-class DbtFreshness(Freshness):
-    """One source in the `sources.json` of `dbt source freshness`, by file or URL."""
-
-    dbt: Name
-    source: Name
-    """`source.table`, or the whole unique id."""
-
-
-class PrometheusFreshness(Freshness):
-    """An instant query whose one sample is a Unix time, or an age where `is_age` says so."""
-
-    prometheus: Url
-    query: Text
-    unit: Literal["s", "ms"] = "s"
-    is_age: bool = False
-
-
-class AirflowFreshness(Freshness):
-    """The newest event of an Airflow dataset (2.4 and later) or asset (3)."""
-
-    airflow: Url
-    asset: Name
-    """The dataset's or asset's URI or name."""
-
-
-ADAPTERS = ("url", "file", "headers", "dbt", "prometheus", "airflow")
-"""The keys of which a freshness has one: it chooses the adapter."""
-
-
-def _adapter(value: object) -> str | None:
-    """Choose the adapter by the key that only it has; None, where there is no such key, is refused."""
-    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
-    found = [key for key in ADAPTERS if key in keys]
-    return {"file": "url"}.get(found[0], found[0]) if found else None
-
-
-AnyFreshness = Annotated[
-    Annotated[JsonFreshness, Tag("url")]
-    | Annotated[HeaderFreshness, Tag("headers")]
-    | Annotated[DbtFreshness, Tag("dbt")]
-    | Annotated[PrometheusFreshness, Tag("prometheus")]
-    | Annotated[AirflowFreshness, Tag("airflow")],
-    Discriminator(_adapter),
-]
-
-
-FRESHNESS: dict[str, type[Freshness]] = {
-    "url": JsonFreshness,
-    "headers": HeaderFreshness,
-    "dbt": DbtFreshness,
-    "prometheus": PrometheusFreshness,
-    "airflow": AirflowFreshness,
-}
-"""The adapters, by the key that chooses each (`file` chooses the same as `url`)."""
 
 
 class StageDeclared(Model):
@@ -492,12 +281,12 @@ class Manifest(Model):
 
     version: Literal[1]
     system: Name
-    owner: Annotated[Owner, BeforeValidator(_team_alone), _OrBare({"type": "string"})] | None = None
+    owner: Annotated[Owner, BeforeValidator(_team_alone), OrBare({"type": "string"})] | None = None
     model: ModelRef
     metrics: dict[Name, Metric] = {}
     stages: tuple[StageDeclared, ...] = ()
     objectives: Objectives = Objectives()
-    thresholds: dict[Name, Annotated[ThresholdDeclared, BeforeValidator(_bare), _OrBare(NUMBER_SCHEMA)]] = {}
+    thresholds: dict[Name, Annotated[ThresholdDeclared, BeforeValidator(bare), OrBare(NUMBER_SCHEMA)]] = {}
     runbooks: dict[Literal["default", "model", "data", "process"], Name] = {}
     environments: dict[Name, Environment] = {}
     authority: Authority = Authority()
@@ -549,59 +338,6 @@ def _loop(reads: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
                 stack.append((name, False))
                 stack.extend((upstream, True) for upstream in reads[name])
     return ()
-
-
-def show_origin(provenance: Provenance | None) -> str:
-    """Say in one line where a limit came from, as far as the manifest tells."""
-    if provenance is None:
-        return "nobody wrote down where this limit comes from"
-    day, by, run = provenance.set_on, provenance.set_by, provenance.run
-    words = [f"set by {by or 'somebody unnamed'}"]
-    words += [day.isoformat()] if day else []
-    if run or provenance.evidence:
-        words.append(f"from run {_short(run)}" if run else f"from {provenance.evidence}")
-    due = f", review by {provenance.review_by.isoformat()}" if provenance.review_by else ""
-    return " ".join(words) + due
-
-
-def _short(run: str) -> str:
-    return run if len(run) <= 12 else f"{run[:8]}…"
-
-
-_METRIC_LIMITS = ("floor", "ceiling", "max_drop", "max_rise", "min_coverage")
-_AGE_LIMITS = ("max_age", "max_evidence_age")
-
-
-def spread_provenance(data: object) -> object:
-    """Give the provenance that stands beside limits to each of them that has none of its own.
-
-    Works on a manifest's data as loaded, before it is a `Manifest`; what is not
-    of the expected shape is left as it is, for validation to name.
-    """
-    if not isinstance(data, dict):
-        return data
-    spread = dict(data)
-    if isinstance(metrics := data.get("metrics"), dict):
-        spread["metrics"] = {name: _spread(metric, _METRIC_LIMITS) for name, metric in metrics.items()}
-    if isinstance(stages := data.get("stages"), tuple):
-        spread["stages"] = tuple(
-            {**stage, "freshness": _spread(stage["freshness"], _AGE_LIMITS)}
-            if isinstance(stage, dict) and "freshness" in stage
-            else stage
-            for stage in stages
-        )
-    return spread
-
-
-def _spread(holder: object, keys: tuple[str, ...]) -> object:
-    if not isinstance(holder, dict) or not isinstance(origin := holder.get("provenance"), dict):
-        return holder
-    limits = {
-        key: value if isinstance(value, dict) else {"value": value}
-        for key, value in holder.items()
-        if key in keys and value is not None
-    }
-    return {**holder, **{key: {"provenance": origin, **limit} for key, limit in limits.items()}}
 
 
 def level_of(policy: str, levels: dict[str, Level]) -> Level:

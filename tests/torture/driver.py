@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aigate.act import Acting, PromoteRequest, RollbackRequest, promote, rollback
+from aigate.act import Acting, PromoteRequest, RollbackRequest, desk, promote, rollback
 from aigate.collect.manifest_file import load_manifest
 from aigate.collect.mlflow.wire import Wire
 from aigate.decision import Actor
@@ -59,6 +59,16 @@ def acting(job: dict[str, Any], step: Callable[[str], None]) -> Acting:
         step=step,
         ledger_uri=job["ledger"],
     )
+
+
+def hurry(seconds: float) -> None:
+    """Give an act so many seconds at most: what never answers is waited for until its time is up."""
+    real = desk.Deadline
+
+    def deadline(wanted: float) -> Any:
+        return real(min(wanted, seconds))
+
+    desk.Deadline = deadline  # type: ignore[assignment,misc]
 
 
 def run(job: dict[str, Any], made: Acting) -> Any:
@@ -106,6 +116,8 @@ def _child(job: dict[str, Any], said: int, go: int) -> NoReturn:
             die()
 
     _count_writes(job, say, die)
+    if "within" in job:
+        hurry(job["within"])
     os.read(go, 1)
     try:
         act = run(job, acting(job, step))

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from aigate.act.desk import LEASE, Acting, Desk, elapsed, open_desk
 from aigate.bound import differing, parts, whole
+from aigate.collect.concurrent import gather
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.decision import Decision
 from aigate.digest import canonical
@@ -218,10 +219,7 @@ class _Promotion:
         assert self.answer is not None
         decision, desk = self.answer.decision, self.desk
         if self.recorded is None:
-            self.recorded = (
-                self._keep("decision", decision_id(decision), record(decision)),
-                self._keep("snapshot", decision.snapshot_digest, canonical(self.answer.snapshot)),
-            )
+            self.recorded = self._keep_both(self.answer)
         reason = self.asked.reason or (glass.glass.reason if glass else decision.reason)
         return Intent(
             action="promote",
@@ -240,6 +238,19 @@ class _Promotion:
             policies=decision.policies_digest,
             glass=None if glass is None or decision.verdict == "allow" else glass.seq,
         )
+
+    def _keep_both(self, answer: Answer) -> tuple[Kept, Kept]:
+        """Keep the decision's record and its evidence, side by side."""
+        decision = answer.decision
+        tasks = {
+            "record": lambda: self._keep("decision", decision_id(decision), record(decision)),
+            "snapshot": lambda: self._keep("snapshot", decision.snapshot_digest, canonical(answer.snapshot)),
+        }
+        kept = gather(tasks, self.desk.deadline)
+        for found in kept.values():
+            if isinstance(found, BaseException):
+                raise found
+        return kept["record"], kept["snapshot"]  # type: ignore[return-value]  # neither is an exception
 
     def _keep(self, kind: str, digest: str, content: bytes) -> Kept:
         return self.desk.keep(content, f"aigate-{kind}-{_short(digest)}.json", self.loaded.folder)

@@ -7,7 +7,18 @@ from functools import cached_property
 from aigate.decision import Actor
 from aigate.digest import digest_bytes
 from aigate.enforce.store import LedgerError, LedgerStore
-from aigate.ledger import Body, Chain, Entry, Head, Kept, check_anchor, next_entry, read_chain, written
+from aigate.ledger import (
+    Body,
+    Chain,
+    Entry,
+    Head,
+    Intent,
+    Kept,
+    check_anchor,
+    next_entry,
+    read_chain,
+    written,
+)
 from aigate.standing import Standing, standing
 
 
@@ -19,7 +30,8 @@ class Ledger:
     """Reads and writes a model's chain.
 
     `clock` and `nonce` are read for every entry; `publish` is told each new
-    head, to keep it as an anchor where the ledger's keeper does not reach.
+    head but an intent's, to keep it as an anchor where the ledger's keeper
+    does not reach.
     """
 
     def __init__(
@@ -98,7 +110,8 @@ class Ledger:
         )
         head = self.chain.head
         assert head is not None  # an entry has just been written
-        self._publish(head)
+        if not isinstance(body, Intent):  # its outcome follows at once
+            self._publish(head)
         return entry
 
     def keep(self, content: bytes) -> Kept:
