@@ -19,7 +19,8 @@ import cedarpy
 import six_policies
 from regopy import Interpreter
 
-from aigate.manifest import AgeLimit, Limit, Manifest, Metric, Owner, Provenance
+from aigate.limits import AgeLimit, Limit, Provenance
+from aigate.manifest import Manifest, Metric, Owner
 from aigate.policy import Policy, run
 from aigate.snapshot import (
     Dataset,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import acts
 import engines
 import world
 from measure import ROOT, in_turn, middle, ratio
@@ -35,6 +36,8 @@ def main() -> None:
             rows += live(folder, urls, run, env)
             rows += collection(folder, slow, run, env)
             rows += offline(folder, env)
+            say(f"promotions, rollbacks and looks against the live server, {acts.ROUNDS} rounds")
+            rows += acts.rows(folder, url, urls, env)
     say("10,000 snapshots through each engine")
     rows += engines.rows()
     say("installing the base in a fresh environment")

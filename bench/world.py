@@ -18,14 +18,18 @@ MANIFEST = """\
 version: 1
 system: churn
 owner: {{team: retention, contact: "#churn-oncall"}}
-model: {{name: churn}}
+model: {{name: {model}}}
 metrics:
   accuracy: {{range: [0, 1], floor: {{value: 0.92, provenance: {{method: measured, set_by: bench, set_on: 2026-11-01, environment: production, run: "{run}"}}}}}}
 stages:
 {stages}
 runbooks: {{default: runbook.md}}
 """
-STAGE = "  - {{name: s{n}, owner: data-eng, freshness: {{url: '{url}', time: loaded_at, max_age: 2h}}}}"
+STAGE = """\
+  - name: s{n}
+    owner: data-eng
+    freshness:
+      {{url: '{url}', time: loaded_at, max_age: 2h, provenance: {{method: expert, set_by: bench, set_on: 2026-11-01, environment: production, rationale: agreed}}}}"""
 
 
 @contextmanager
@@ -99,23 +103,35 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 SEED = """
+import sys
 import mlflow, pandas
+name, *accuracies = sys.argv[1:]
 client = mlflow.MlflowClient()
 data = mlflow.data.from_pandas(pandas.DataFrame({"x": range(500), "y": [i % 2 for i in range(500)]}), name="eval", targets="y")
 class Model(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input: list[str], params=None): return model_input
-for alias, accuracy in (("champion", 0.94), ("challenger", 0.71)):
+for alias, accuracy in zip(("champion", "challenger"), map(float, accuracies)):
     with mlflow.start_run() as run:
         info = mlflow.pyfunc.log_model(name="model", python_model=Model())
         mlflow.log_input(data, context="evaluation")
         mlflow.log_metric("accuracy", accuracy, dataset=data, model_id=info.model_id)
-    version = mlflow.register_model(info.model_uri, "churn").version
-    client.set_registered_model_alias("churn", alias, version)
+    version = mlflow.register_model(info.model_uri, name).version
+    client.set_registered_model_alias(name, alias, version)
 print(run.info.run_id)
 """
 
 
 def seed(url: str) -> str:
+    """Log and register a good champion and a bad challenger; return a run's id."""
+    return _seed(url, "churn", "0.94", "0.71")
+
+
+def seed_good(url: str, model: str) -> str:
+    """Log and register two versions that may both be champion; return a run's id."""
+    return _seed(url, model, "0.94", "0.94")
+
+
+def _seed(url: str, *words: str) -> str:
     """Log and register two versions through MLflow's own client; return a run's id."""
     env = {
         **os.environ,
@@ -123,16 +139,18 @@ def seed(url: str) -> str:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GIT_PYTHON_REFRESH": "quiet",
     }
-    done = subprocess.run([sys.executable, "-c", SEED], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SEED, *words], env=env, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"bench: seeding failed: {done.stderr[-2000:]}")
     return done.stdout.strip().splitlines()[-1]
 
 
-def write_manifest(folder: Path, urls: list[str], run: str) -> Path:
+def write_manifest(folder: Path, urls: list[str], run: str, *, model: str = "churn") -> Path:
     """Write a manifest whose stages are at these addresses."""
     stages = "\n".join(STAGE.format(n=n, url=url) for n, url in enumerate(urls))
     (folder / "runbook.md").write_text("# What to do\n")
     path = folder / "aigate.yaml"
-    path.write_text(MANIFEST.format(run=run, stages=stages))
+    path.write_text(MANIFEST.format(run=run, stages=stages, model=model))
     return path

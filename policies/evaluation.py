@@ -10,7 +10,8 @@ from decimal import Decimal
 
 from aigate import Finding, Findings, Skip, Snapshot, Unknown, deny, note, policy
 from aigate.compare import SKEW, Compared, Pair, believable, brief, scorer
-from aigate.manifest import Limit, Metric, Slice, show_origin
+from aigate.limits import Limit, show_origin
+from aigate.manifest import Metric, Slice
 from aigate.snapshot import Judge, Measurement, Version
 from aigate.values import show_instant, show_number
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from aigate import Findings, Skip, Snapshot, Unknown, deny, note, policy
-from aigate.manifest import show_origin
+from aigate.limits import show_origin
 from aigate.snapshot import Stage, StaleInput
 from aigate.values import show_duration, show_instant
 

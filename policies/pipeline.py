@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from aigate import Findings, Skip, Snapshot, Unknown, deny, policy
-from aigate.manifest import show_origin
+from aigate.limits import show_origin
 from aigate.snapshot import Version
 from aigate.values import show_duration, show_instant
 

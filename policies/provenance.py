@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 
 from aigate import Finding, Findings, Skip, Snapshot, Unknown, deny, policy
-from aigate.manifest import Provenance, show_origin
+from aigate.limits import Provenance, show_origin
 from aigate.snapshot import Dataset, Run, Threshold, Version
 from aigate.values import parse_duration
 

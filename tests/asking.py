@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 
 from aigate.collect.freshness import Reading
-from aigate.manifest import FRESHNESS, Freshness
 from aigate.snapshot import FreshnessEvidence
+from aigate.sources import FRESHNESS, Freshness
 from aigate.values import Missing
 from fakes import Reply, json_reply
 

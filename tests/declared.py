@@ -1,5 +1,10 @@
 """Manifests as people write them, for the tests of everything that reads one."""
 
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
 DESIGN = """\
 version: 1
 system: churn
@@ -53,3 +58,13 @@ thresholds:
   cut: {value: 3, applied: {run_tag: cut}, provenance: {set_by: m.ito}}
 """
 """A limit at every place where one can stand."""
+
+BASE: dict[str, Any] = {"version": 1, "system": "churn", "model": {"name": "churn"}}
+STAGE: dict[str, Any] = {"name": "raw"}
+JSON_SOURCE: dict[str, Any] = {"url": "https://data.example/f.json", "time": "at", "max_age": "2h"}
+
+
+def refused(model: Any, data: object, words: str) -> None:
+    """Hold that a model refuses data, in these words."""
+    with pytest.raises(ValidationError, match=words):
+        model.model_validate(data)

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from aigate.account import Audit
+from aigate.account import Book, Held, Registry, Seen
+from aigate.audit import Audit
 from aigate.collect.deadline import Deadline
 from aigate.collect.identity import look_at
 from aigate.decision import Actor, Decision, Finding, Judgement, PolicyInfo, PolicyResult, Versions
@@ -13,16 +14,18 @@ from aigate.enforce.receipts import ANCHOR, RECEIPT, anchor, receipt
 from aigate.evaluate import Setting, decide
 from aigate.history import Sight, audited
 from aigate.history.sight import read_book
-from aigate.ledger import Adopt, Entry, Halt, Head, Identity, Intent, Kept, Outcome
+from aigate.ledger import Adopt, Entry, Halt, Head, Identity, Intent, Kept, Outcome, read_chain
 from aigate.report.json import decision_id, record
 from aigate.snapshot import Snapshot, Subject
 from aigate.testing import passing_snapshot
+from aigate.values import missing
 from fake_registry import HOUR, NOW, FakeRegistry, churn, model_id, run_id
 from memory_store import MemoryStore
 
 START = NOW - timedelta(days=20)
 CI = Actor(name="github:d.silva", run="https://ci.example/churn/4821")
 KAI = Actor(name="user:kai")
+NOBODY = missing("MLflow answered 503", "https://mlflow.example")
 
 
 def result(outcome: Any = "pass") -> Judgement:
@@ -257,3 +260,29 @@ def forge(lines: list[bytes], at: int, change: Any) -> list[bytes]:
         forged.append(canonical(change(entry) if number == at else entry))
         prev = digest_bytes(forged[-1])
     return forged
+
+
+def book_of(lines: list[bytes]) -> Book:
+    """The ledger that these lines are."""
+    return Book(line="ledger in memory", chain=read_chain("churn", lines), stored=len(lines))
+
+
+def registry_of(story: Story) -> Registry:
+    """What the registry says now of everything in it."""
+    versions = story.fake.versions
+    tags = {tag["key"]: tag["value"] for tag in story.fake.models["churn"]["tags"]}
+    return Registry(
+        shown="https://mlflow.example",
+        aliases=tuple(Held(alias=a, version=v) for (_, a), v in story.fake.aliases.items()),
+        anchor=tags.get(ANCHOR),
+        watch=tags.get("aigate.watch"),
+        versions=tuple(
+            Seen(
+                number=number,
+                identity=story.identity(number),
+                receipt={t["key"]: t["value"] for t in version["tags"]}.get(RECEIPT),
+                files=True,
+            )
+            for (_, number), version in versions.items()
+        ),
+    )

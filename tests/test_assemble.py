@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigate.assemble import FILE_ANSWER, SERVICE_ANSWER, Asked, Collected, assemble
-from aigate.manifest import Manifest, spread_provenance
+from aigate.limits import spread_provenance
+from aigate.manifest import Manifest
 from aigate.snapshot import FreshnessEvidence, Snapshot, Source, Stage, Threshold
 from aigate.testing import NOW, missing, passing_manifest, passing_snapshot
 from aigate.values import gap

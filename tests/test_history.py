@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aigate.account import Audit, Explanation, Look
+from aigate.account import Explanation, Look
+from aigate.audit import Audit
 from aigate.collect.manifest_file import LoadedManifest, load_manifest
 from aigate.collect.mlflow.reader import RegistryError
 from aigate.decision import Actor
@@ -18,7 +19,7 @@ from aigate.evaluate import decide
 from aigate.gate import evaluate_snapshot
 from aigate.history import known_good, status_of, why
 from aigate.history.verify import decided_again, evaluated_again
-from aigate.ledger import Intent, Kept
+from aigate.ledger import Halt, Intent, Kept
 from aigate.manifest import RollbackRules
 from aigate.report.json import decision_id, record
 from aigate.testing import passing_snapshot
@@ -160,6 +161,12 @@ def _passed() -> Any:
     from story import result
 
     return result("pass")
+
+
+def _failed() -> Any:
+    from story import result
+
+    return result("fail")
 
 
 def test_a_record_of_another_version_is_no_leave_for_this_one() -> None:
@@ -344,6 +351,59 @@ def test_documents_are_read_again(change: Callable[[Story], object]) -> None:
     story = told()
     change(story)
     assert remarks(story.audit(), "document") == [("broken", "entry 7")]
+
+
+def _halted(content: bytes | None = None, **other: Any) -> tuple[Story, Kept]:
+    """A story that ends in a halt that a decision called for."""
+    story = told()
+    _, decision = story.evidence("3", _failed())
+    kept = story.ledger.keep(record(decision) if content is None else content)
+    fields = {"decision": decision_id(decision), "record": kept, **other}
+    story.write(Halt(reason="accuracy 0.71", role="watch", automatic=True, **fields))
+    return story, kept
+
+
+def _cut_short(story: Story, kept: Kept) -> None:
+    story.store.documents[kept.place] = story.store.documents[kept.place][:-1]
+
+
+def _taken_away(story: Story, kept: Kept) -> None:
+    del story.store.documents[kept.place]
+
+
+@pytest.mark.parametrize(
+    ("other", "change", "words"),
+    [
+        pytest.param({}, None, "", id="sound"),
+        pytest.param({}, _cut_short, "its decision's record is not what was kept: its digest", id="altered"),
+        pytest.param({}, _taken_away, "its decision's record is gone", id="gone"),
+        pytest.param({"decision": "sha256:" + "0" * 64}, None, "of another decision", id="another decision"),
+        pytest.param({"decision": None}, None, "of another decision", id="no decision"),
+    ],
+)
+def test_the_record_of_a_halt_is_read_again(
+    other: dict[str, Any], change: Callable[[Story, Kept], None] | None, words: str
+) -> None:
+    story, kept = _halted(**other)
+    if change is not None:
+        change(story, kept)
+    got = story.audit()
+    assert got.documents == 7
+    assert remarks(got, "document") == ([("broken", "entry 9")] if words else [])
+    assert all(words in remark.what for remark in got.remarks if remark.code == "document")
+
+
+def test_the_record_of_a_halt_that_is_no_record_is_found() -> None:
+    story, _ = _halted(content=b"{}")
+    got = story.audit()
+    assert remarks(got, "document") == [("broken", "entry 9")]
+    assert "is not what was kept" in next(r.what for r in got.remarks if r.code == "document")
+
+
+def test_a_halt_by_a_person_rests_on_no_document() -> None:
+    story = told()
+    story.halt()
+    assert story.audit().documents == 6
 
 
 def test_a_store_that_dies_in_between_is_not_called_a_liar() -> None:

@@ -1,9 +1,8 @@
 """The manifest's models: what they take, what they refuse, and what the published schema says of it."""
 
-import copy
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,38 +15,22 @@ from pydantic import ValidationError
 from aigate.collect.manifest_file import frozen, parse_manifest
 from aigate.collect.strict_yaml import load_yaml
 from aigate.errors import ConfigError
+from aigate.limits import AgeLimit, Limit, Provenance, spread_provenance
 from aigate.manifest import (
-    FRESHNESS,
-    AgeLimit,
     Anchor,
     Applied,
-    Auth,
     Environment,
     Level,
-    Limit,
     Manifest,
     Metric,
     ModelRef,
     Owner,
-    Provenance,
     StageDeclared,
     ThresholdDeclared,
     json_schema,
     level_of,
-    show_origin,
-    spread_provenance,
 )
-from declared import DESIGN, FULL, SMALL
-
-BASE: dict[str, Any] = {"version": 1, "system": "churn", "model": {"name": "churn"}}
-STAGE: dict[str, Any] = {"name": "raw"}
-JSON_SOURCE: dict[str, Any] = {"url": "https://data.example/f.json", "time": "at", "max_age": "2h"}
-
-
-def refused(model: Any, data: object, words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
-        model.model_validate(data)
-
+from declared import BASE, DESIGN, FULL, JSON_SOURCE, SMALL, STAGE, refused
 
 # --- strictness --------------------------------------------------------------------------------
 
@@ -87,43 +70,6 @@ def test_what_is_left_out_has_a_harmless_default() -> None:
 def test_a_limit_is_a_finite_decimal_from_text(number: object) -> None:
     refused(Metric, {"floor": number}, "floor")
     refused(ThresholdDeclared, {"value": number}, "value")
-
-
-@pytest.mark.parametrize("span", [7200, "2", "2 h", "-2h", "0s", "P", "PT", "", True], ids=repr)
-def test_an_age_limit_is_a_span_longer_than_nothing(span: object) -> None:
-    refused(FRESHNESS["url"], JSON_SOURCE | {"max_age": span}, "max_age")
-
-
-@pytest.mark.parametrize("day", ["2026-13-01", "2026-02-30", "02.08.2026", 20260802, "2026-08-02T00:00:00Z"])
-def test_provenance_is_dated_by_days(day: object) -> None:
-    refused(Provenance, {"set_on": day}, "set_on")
-
-
-def test_provenance_says_what_it_says() -> None:
-    claim = Provenance.model_validate(
-        {"set_on": "2026-08-02", "model": "7", "measured_with": {"judge": "j1"}}
-    )
-    assert (claim.set_on, claim.model, claim.measured_with) == (date(2026, 8, 2), "7", {"judge": "j1"})
-    refused(Provenance, {"model": "07"}, "model")
-    refused(Provenance, {"method": "guessed"}, "method")
-    refused(Provenance, {"dataset": {"name": "d", "rows": 0}}, "rows")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "ftp://x",
-        "x.example",
-        "https://",
-        "https://a b",
-        "https://u:p@x",
-        "https://u@x",
-        "HTTPS",
-        "http://x\n",
-    ],
-)
-def test_an_address_is_http_without_user(url: str) -> None:
-    refused(FRESHNESS["url"], JSON_SOURCE | {"url": url}, "url")
 
 
 def test_an_owner_may_be_a_team_alone() -> None:
@@ -295,30 +241,7 @@ def test_a_metric_that_does(data: dict[str, object]) -> None:
     Metric.model_validate(data)
 
 
-# --- sources, credentials, what serving applies ------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("data", "good"),
-    [
-        ({"bearer": "T"}, True),
-        ({"basic": "T"}, True),
-        ({"header": "X-Key", "value": "T"}, True),
-        ({}, False),
-        ({"bearer": "T", "basic": "T"}, False),
-        ({"bearer": "T", "header": "X-Key", "value": "T"}, False),
-        ({"bearer": "T", "value": "T"}, False),
-        ({"header": "X-Key"}, False),
-        ({"value": "T"}, False),
-        ({"token": "T"}, False),
-    ],
-    ids=str,
-)
-def test_credentials_go_one_way(data: dict[str, str], good: bool) -> None:
-    if good:
-        Auth.model_validate(data)
-    else:
-        refused(Auth, data, "one of bearer|Extra")
+# --- what serving applies, and what a stage is ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -338,46 +261,6 @@ def test_what_is_applied_stands_in_one_place(places: tuple[str, ...], good: bool
         Applied.model_validate(data)
     else:
         refused(Applied, data, "give one of")
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ({"time": "at"}, "union_tag|Unable to extract tag"),
-        ({"url": "https://x.example", "file": "f", "time": "at"}, "either url or file"),
-        ({"url": None, "file": None, "time": "at"}, "either url or file"),
-        ({"url": "https://x.example"}, "time"),
-        ({"url": "https://x.example", "time": "at", "dbt": "f"}, "Extra"),
-        ({"file": "f", "time": "at", "unit": "h"}, "unit"),
-        ({"prometheus": "https://x.example"}, "query"),
-        ({"prometheus": "https://x.example", "query": "q", "unit": "ns"}, "unit"),
-        ({"dbt": "f"}, "source"),
-        ({"airflow": "https://x.example"}, "asset"),
-        ({"headers": "https://x.example", "time": "at"}, "Extra"),
-        ({"headers": "https://x.example", "kind": "new"}, "kind"),
-    ],
-    ids=str,
-)
-def test_a_stage_has_one_source_of_its_time(source: dict[str, object], words: str) -> None:
-    refused(StageDeclared, STAGE | {"freshness": {"max_age": "2h", **source}}, words)
-
-
-@pytest.mark.parametrize(
-    ("source", "adapter"),
-    [
-        ({"url": "https://x.example", "time": "at"}, "url"),
-        ({"file": "f", "time": "at"}, "url"),
-        ({"headers": "https://x.example"}, "headers"),
-        ({"dbt": "https://x.example/sources.json", "source": "a.b"}, "dbt"),
-        ({"prometheus": "https://x.example", "query": "q"}, "prometheus"),
-        ({"airflow": "https://x.example", "asset": "s3://b"}, "airflow"),
-    ],
-    ids=str,
-)
-def test_the_source_chooses_the_adapter(source: dict[str, object], adapter: str) -> None:
-    stage = StageDeclared.model_validate(STAGE | {"freshness": {"max_age": "2h", **source}})
-    assert type(stage.freshness) is FRESHNESS[adapter]
-    assert StageDeclared.model_validate(STAGE | {"freshness": stage.freshness}).freshness == stage.freshness
 
 
 def test_an_allowance_is_not_negative() -> None:
@@ -419,110 +302,6 @@ def test_a_long_path_is_followed_to_its_end() -> None:
     reads = {f"s{n}": (f"s{n + 1}",) for n in range(count)}
     Manifest.model_validate(_path(**reads, **{f"s{count}": ()}))
     refused(Manifest, _path(**reads, **{f"s{count}": ("s0",)}), "circle")
-
-
-# --- provenance beside limits -----------------------------------------------------------------------
-
-
-def test_provenance_beside_limits_is_given_to_those_that_have_none() -> None:
-    own, shared = {"set_by": "b.lind"}, {"set_by": "m.ito"}
-    data = {
-        "metrics": {
-            "a": {
-                "floor": 1,
-                "max_drop": {"value": 2, "provenance": own},
-                "min_coverage": {"value": 3},
-                "ceiling": None,
-                "anchor": {"value": 1, "max_creep": 0},
-                "slices": {"s": {"metric": "n", "floor": 1}},
-                "provenance": shared,
-            },
-            "b": {"floor": 1},
-        },
-        "stages": (
-            {
-                "name": "r",
-                "freshness": {"max_age": "2h", "max_evidence_age": {"value": "1h"}, "provenance": shared},
-            },
-            {"name": "q", "freshness": {"max_age": "2h"}},
-            {"name": "p"},
-        ),
-    }
-    before = copy.deepcopy(data)
-    assert spread_provenance(data) == {
-        "metrics": {
-            "a": {
-                "floor": {"value": 1, "provenance": shared},
-                "max_drop": {"value": 2, "provenance": own},
-                "min_coverage": {"value": 3, "provenance": shared},
-                "ceiling": None,
-                "anchor": {"value": 1, "max_creep": 0},
-                "slices": {"s": {"metric": "n", "floor": 1}},
-                "provenance": shared,
-            },
-            "b": {"floor": 1},
-        },
-        "stages": (
-            {
-                "name": "r",
-                "freshness": {
-                    "max_age": {"value": "2h", "provenance": shared},
-                    "max_evidence_age": {"value": "1h", "provenance": shared},
-                    "provenance": shared,
-                },
-            },
-            {"name": "q", "freshness": {"max_age": "2h"}},
-            {"name": "p"},
-        ),
-    }
-    assert data == before  # it was copied, and not changed
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        None,
-        "text",
-        (),
-        {"metrics": None},
-        {"metrics": ("a",)},
-        {"metrics": {"a": 1, "b": None, "c": ()}},
-        {"metrics": {"a": {"floor": 1, "provenance": "me"}}},
-        {"metrics": {"a": {"floor": 1, "provenance": None}}},
-        {"stages": {"a": 1}},
-        {"stages": ("a", None, 1)},
-        {"stages": ({"name": "a", "freshness": "2h"}, {"freshness": None}, {"freshness": ()})},
-        {"thresholds": {"t": 1, "provenance": {"set_by": "m"}}},
-    ],
-    ids=str,
-)
-def test_what_has_another_shape_is_left_as_it_is(data: object) -> None:
-    assert spread_provenance(data) == data
-
-
-def test_a_mistake_is_not_hidden_by_spreading() -> None:
-    """A limit that is wrong is still wrong with a provenance given to it."""
-    for wrong in ((), True, "much"):
-        data = BASE | {"metrics": {"a": {"floor": wrong, "provenance": {"set_by": "m"}}}}
-        refused(Manifest, spread_provenance(data), "floor")
-
-
-@pytest.mark.parametrize(
-    ("claim", "words"),
-    [
-        (None, "nobody wrote down where this limit comes from"),
-        ({}, "set by somebody unnamed"),
-        (
-            {"set_by": "m.ito", "set_on": "2026-08-02", "run": "1f0c", "review_by": "2027-02-02"},
-            "set by m.ito 2026-08-02 from run 1f0c, review by 2027-02-02",
-        ),
-        ({"run": "0123456789abc"}, "set by somebody unnamed from run 01234567…"),
-        ({"evidence": "a link"}, "set by somebody unnamed from a link"),
-    ],
-    ids=str,
-)
-def test_an_origin_in_one_line(claim: dict[str, str] | None, words: str) -> None:
-    assert show_origin(None if claim is None else Provenance.model_validate(claim)) == words
 
 
 # --- levels and parameters ----------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from aigate.collect.manifest_file import frozen
 from aigate.collect.strict_yaml import load_yaml
-from aigate.manifest import LEVELS, Level, Manifest, json_schema, level_of, spread_provenance
+from aigate.limits import spread_provenance
+from aigate.manifest import LEVELS, Level, Manifest, json_schema, level_of
 from declared import DESIGN, FULL, SMALL
 
 CHECK = jsonschema.Draft202012Validator(json_schema())

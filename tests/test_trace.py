@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aigate.manifest import AgeLimit
+from aigate.limits import AgeLimit
 from aigate.snapshot import FreshnessEvidence, InputRead, Stage
 from aigate.trace import trace
 from aigate.values import gap, missing

@@ -10,16 +10,19 @@ from aigate.enforce.ledger import Ledger
 from aigate.evaluate import Setting, decide, judge
 from aigate.gate import Answer
 from aigate.ledger import Adopt, Halt, Identity, Intent, Outcome, Resume
-from aigate.manifest import RollbackRules
+from aigate.manifest import RollbackRules, WatchRules
 from aigate.plan import Act, bounds
+from aigate.reading import Incumbent, Reading
 from aigate.snapshot import Snapshot, Tag
 from aigate.standing import Standing
 from aigate.testing import NOW, missing, passing_snapshot
 from aigate.values import gap
-from aigate.window import Incumbent
+from aigate.window import Call, Window, called, take
 from memory_store import MemoryStore
 from standard_pack import infos, pack, with_
 
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+RULES = WatchRules(bad=2, of=3)
 BORN = NOW - timedelta(days=40)
 RETAIN = passing_snapshot("retain")
 _SETTING = Setting(
@@ -215,3 +218,13 @@ class FakeHands:
                 "now": self.clock(),
             }
         )
+
+
+def follow(readings: list[Reading], rules: WatchRules = RULES) -> tuple[Window | None, Call]:
+    """What a row of readings comes to."""
+    window, call = None, None
+    for one in readings:
+        window = take(window, one, rules.of)
+        call = called(window, one, rules)
+    assert call is not None
+    return window, call

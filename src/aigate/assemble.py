@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from aigate.manifest import AgeLimit, Applied, Manifest, StageDeclared
+from aigate.limits import AgeLimit
+from aigate.manifest import Applied, Manifest, StageDeclared
 from aigate.register import Declared, register
 from aigate.snapshot import (
     AppliedValue,

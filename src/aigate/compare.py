@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from aigate import stats
-from aigate.manifest import Limit, Metric
+from aigate.limits import Limit
+from aigate.manifest import Metric
 from aigate.policy import Unknown
 from aigate.snapshot import Measurement, PairedRows, Snapshot, Version
 from aigate.values import show_instant, show_number

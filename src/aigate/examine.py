@@ -20,9 +20,10 @@ from aigate.collect.registry import CLOCK_LIMIT
 from aigate.collect.stages import addresses, read_each
 from aigate.errors import AigateError
 from aigate.gate import World, catalogue
-from aigate.manifest import Freshness, Owner
+from aigate.manifest import Owner
 from aigate.register import register
 from aigate.snapshot import age
+from aigate.sources import Freshness
 from aigate.values import gap, show_duration
 
 State = Literal["ok", "warn", "bad"]

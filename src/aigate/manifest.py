@@ -22,7 +22,6 @@ from aigate.values import (
     Model,
     Name,
     Number,
-    VersionNumber,
 )
 
 Level = Literal["advise", "block", "require"]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from aigate.manifest import AgeLimit, Applied, Limit, Manifest, Metric, Provenance
+from aigate.limits import AgeLimit, Limit, Provenance
+from aigate.manifest import Applied, Manifest, Metric
 from aigate.values import show_duration, show_number
 
 Keys = tuple[str | int, ...]

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aigate.manifest import AgeLimit, Kind, Metric, Owner, Provenance
+from aigate.limits import AgeLimit, Provenance
+from aigate.manifest import Metric, Owner
+from aigate.sources import Kind
 from aigate.values import (
     Digest,
     Duration,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aigate import lag
-from aigate.manifest import AgeLimit
+from aigate.limits import AgeLimit
 from aigate.snapshot import EndToEnd, FreshnessEvidence, InputRead, Stage, StaleInput
 from aigate.values import Evident, gap, missing
 

@@ -9,7 +9,7 @@ from aigate.collect.manifest_file import MOST_SHOWN, load_manifest, parse_manife
 from aigate.collect.strict_yaml import MAX_YAML_BYTES
 from aigate.digest import digest_bytes
 from aigate.errors import ConfigError
-from aigate.manifest import FRESHNESS, JsonFreshness
+from aigate.sources import FRESHNESS, JsonFreshness
 from declared import DESIGN, FULL, SMALL
 
 README = Path(__file__).parents[2] / "README.md"

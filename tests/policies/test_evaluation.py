@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from aigate.manifest import Limit
+from aigate.limits import Limit
 from aigate.snapshot import Dataset, Judge, Measurement
 from aigate.testing import NOW, change, missing, passing_snapshot
 from standard_pack import ask, expect, passing, with_

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from aigate.manifest import AgeLimit
+from aigate.limits import AgeLimit
 from aigate.snapshot import StaleInput
 from aigate.testing import NOW, missing
 from standard_pack import ask, expect, passing, with_

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from aigate.decision import Outcome
+from aigate.reading import Incumbent
 from aigate.snapshot import Alias, Tag
 from aigate.testing import NOW, change, missing, passing_snapshot
-from aigate.window import Heartbeat, Incumbent, Window, write_heartbeat
+from aigate.window import Heartbeat, Window, write_heartbeat
 from standard_pack import ask, expect
 
 OTHER = f"sha256:{'f' * 64}"

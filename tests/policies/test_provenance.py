@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from aigate.manifest import Provenance
+from aigate.limits import Provenance
 from aigate.snapshot import AppliedValue, Tag
 from aigate.testing import missing
 from standard_pack import ask, expect, passing, with_

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aigate.account import Audit, Explanation, Status, span
+from aigate.account import Explanation, Status, span
+from aigate.audit import Audit
 from aigate.decision import Actor
 from aigate.history import status_of, why
 from aigate.ledger import BreakGlass, Halt

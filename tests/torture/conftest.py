@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("torture.rig")
-
 from conftest import MlflowServer
 from enforce.conftest import PostgresServer
 from enforce.conftest import postgres as postgres  # a fixture

@@ -9,6 +9,7 @@ it is killed from outside, and under which faults strace runs it.
 """
 
 import ctypes
+import itertools
 import json
 import os
 import select
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from aigate.act import Acting, PromoteRequest, RollbackRequest, desk, promote, rollback
+from aigate.collect.deadline import Deadline
 from aigate.collect.manifest_file import load_manifest
 from aigate.collect.mlflow.wire import Wire
 from aigate.decision import Actor
@@ -63,12 +65,11 @@ def acting(job: dict[str, Any], step: Callable[[str], None]) -> Acting:
 
 def hurry(seconds: float) -> None:
     """Give an act so many seconds at most: what never answers is waited for until its time is up."""
-    real = desk.Deadline
 
-    def deadline(wanted: float) -> Any:
-        return real(min(wanted, seconds))
+    def deadline(wanted: float) -> Deadline:
+        return Deadline(min(wanted, seconds))
 
-    desk.Deadline = deadline  # type: ignore[assignment,misc]
+    vars(desk)["Deadline"] = deadline
 
 
 def run(job: dict[str, Any], made: Acting) -> Any:
@@ -135,19 +136,18 @@ def _child(job: dict[str, Any], said: int, go: int) -> NoReturn:
 
 def _count_writes(job: dict[str, Any], say: Callable[..., None], die: Callable[[], NoReturn]) -> None:
     """Tell of every write to MLflow; die right before or after the one that the job names."""
-    real, count = Wire.exchange, 0
+    real, numbers = Wire.exchange, itertools.count(1)
     where = (job.get("write"), job.get("side"))
 
     def exchange(self: Wire, method: str, base: str, place: str, *args: Any, **more: Any) -> Any:
-        nonlocal count
         if method == "GET" or place.endswith("search"):
             return real(self, method, base, place, *args, **more)
-        count += 1
+        number = next(numbers)  # documents are kept by several threads at once
         say(write=place)
-        if where == (count, "before"):
+        if where == (number, "before"):
             die()
         answer = real(self, method, base, place, *args, **more)
-        if where == (count, "after"):
+        if where == (number, "after"):
             die()
         return answer
 

@@ -147,7 +147,11 @@ class _Handler(BaseHTTPRequestHandler):
             proxy.old[self.path] = (status, content)
         return self.answer(status, kind, content)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = serve
+    def __getattr__(self, name: str) -> Any:
+        """Serve every method alike."""
+        if name.startswith("do_"):
+            return self.serve
+        raise AttributeError(name)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Say nothing."""
@@ -157,5 +161,3 @@ class _Elsewhere(_Handler):
     def serve(self) -> None:
         self.server.proxy.elsewhere.append(self.path)
         self.answer(200, "application/json", b"{}")
-
-    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = serve

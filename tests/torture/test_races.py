@@ -25,7 +25,8 @@ def test_of_several_promotions_at_once_one_wins_and_the_others_are_told(
     made = rig(ledger)
     for number in range(ROUNDS[count]):
         made.begin()
-        champion, racing = made.model.holder(), []
+        champion = made.model.holder()
+        racing: list[str] = []
         while len(racing) < count:
             racing.append(made.other(*racing))
         more = {} if number % 2 else {"meet": "before_intent"}

@@ -59,7 +59,7 @@ def test_a_fault_in_any_system_call_is_survived(
     for act in ("promote", "rollback"):
         said, text = strace(None, act, made.other())
         assert said["done"], said
-        assert said["done"]["code"] == 0, said
+        assert said["done"]["code"] == 0, said["done"]
         counts[act] = _counted(text)
         made.clear()
     assert sum(map(len, counts.values())) >= len(calls), counts

@@ -16,15 +16,10 @@ from aigate.collect.strict import StrictError, quote
 from aigate.collect.strict_yaml import MAX_YAML_BYTES, Place, YamlDocument, load_yaml
 from aigate.digest import digest_bytes
 from aigate.errors import ConfigError
-from aigate.manifest import (
-    ADAPTERS,
-    FRESHNESS,
-    ID_PATTERN,
-    URL_PATTERN,
-    Manifest,
-    spread_provenance,
-)
+from aigate.limits import spread_provenance
+from aigate.manifest import ID_PATTERN, Manifest
 from aigate.register import register
+from aigate.sources import ADAPTERS, FRESHNESS, URL_PATTERN
 from aigate.values import NAME_PATTERN, VERSION_PATTERN, Digest, Model
 
 NAME = "aigate.yaml"

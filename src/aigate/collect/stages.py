@@ -15,8 +15,9 @@ from aigate.collect.fetch import Fetcher
 from aigate.collect.freshness import Reading, World, read_freshness
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.errors import AigateError, ConfigError, UsageError
-from aigate.manifest import Auth, Freshness, Manifest
+from aigate.manifest import Manifest
 from aigate.snapshot import Source
+from aigate.sources import Auth, Freshness
 from aigate.values import missing
 
 

@@ -1,6 +1,6 @@
 """Looking back: what is in service, why a version was allowed, and whether ledger and world still agree.
 
-Collects the facts for `account`, and verifies what only this side can: that a
+Collects the facts for `account` and `audit`, and verifies what only this side can: that a
 kept record is what it was, that its verdict follows from its own outcomes, and
 that the same policies still say the same of the same evidence. Nothing here
 writes.
@@ -10,18 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from aigate.account import (
-    Audit,
-    Explanation,
-    KnownGood,
-    Paper,
-    Span,
-    Status,
-    audit,
-    explain,
-    identities,
-    status,
-)
+from aigate.account import Explanation, KnownGood, Span, Status, explain, status
+from aigate.audit import Audit, Paper, audit, identities
 from aigate.gate import environment_of
 from aigate.history.facts import registry_of, runbooks_of
 from aigate.history.papers import Progress, papers_of

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aigate.account import Held, Registry, Seen, identities
+from aigate.account import Held, Registry, Seen
+from aigate.audit import identities
 from aigate.collect.concurrent import gather
 from aigate.collect.everything import runbook_exists
 from aigate.collect.identity import look_at

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from aigate.account import Paper, mismatches
+from aigate.audit import Paper, mismatches
 from aigate.digest import digest_bytes
 from aigate.enforce.store import LedgerError
 from aigate.errors import ConfigError
 from aigate.history.sight import Sight
-from aigate.ledger import Chain, Identity, Intent, Kept
+from aigate.ledger import Chain, Halt, Identity, Intent, Kept
 from aigate.report.json import MAX_RECORD, read_record
 from aigate.values import Digest, gap
 
@@ -29,14 +29,14 @@ def papers_of(
     read: dict[Kept, Paper] = {}
     for entry in chain.entries:
         body = entry.body
-        if not isinstance(body, Intent):
+        if not isinstance(body, Intent | Halt):
             continue
         if body.record is not None:
             progress(f"reading the documents of entry {entry.seq} of {len(chain.entries)}")
             content = content_of(sight, body.record)
             yield paper_of(entry.seq, body, "record", body.record, content)
             _hold(kept, body.record, content)
-        if body.snapshot is not None:
+        if isinstance(body, Intent) and body.snapshot is not None:
             if body.snapshot not in read:
                 content = content_of(sight, body.snapshot)
                 read[body.snapshot] = paper_of(entry.seq, body, "snapshot", body.snapshot, content)
@@ -89,8 +89,8 @@ def _answers(sight: Sight) -> bool:
         return False
 
 
-def paper_of(seq: int, body: Intent, role: Any, kept: Kept, content: bytes | Paper) -> Paper:
-    """Return what became of one document of an intent: is it what was kept, and does it say what the entry says?"""
+def paper_of(seq: int, body: Intent | Halt, role: Any, kept: Kept, content: bytes | Paper) -> Paper:
+    """Return what became of one document of an entry: is it what was kept, and does it say what the entry says?"""
     if isinstance(content, Paper):
         return content.model_copy(update={"seq": seq, "role": role})
     paper = Paper(seq=seq, role=role, kept=kept, state="same")

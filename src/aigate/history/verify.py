@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from aigate.account import Explanation, Look, Paper, Registry, anchors_of
+from aigate.account import Explanation, Look, Registry
+from aigate.audit import Paper, anchors_of
 from aigate.collect.snapshot_file import parse_snapshot
 from aigate.decision import Decision
 from aigate.errors import AigateError, ConfigError

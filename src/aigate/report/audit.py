@@ -1,6 +1,7 @@
 """`aigate audit` as text: the answer first, then every remark with the next step, then what was looked at."""
 
-from aigate.account import Audit, Gravity, Remark
+from aigate.audit import Audit
+from aigate.remarks import Gravity, Remark
 from aigate.report.context import ReportContext
 from aigate.report.json import short
 from aigate.report.page import BOLD, GREEN, RED, YELLOW, Page

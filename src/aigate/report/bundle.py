@@ -15,7 +15,7 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
-from aigate.account import Audit
+from aigate.audit import Audit
 from aigate.digest import canonical, digest_bytes
 from aigate.ledger import Chain, Entry, Head, Intent
 from aigate.report.clean import clean

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from html import escape
 
-from aigate.account import Audit
+from aigate.audit import Audit
 from aigate.ledger import Entry
 from aigate.report.clean import clean
 from aigate.report.entry import details

@@ -17,6 +17,7 @@ from aigate.errors import AigateError
 from aigate.gate import Answer, Request, World, environment_of, evaluate
 from aigate.manifest import Environment
 from aigate.plan import Act
+from aigate.reading import Incumbent, Reading, read
 from aigate.snapshot import Snapshot
 from aigate.values import gap
 from aigate.watch.hands import DeskHands, Hands
@@ -25,13 +26,10 @@ from aigate.window import (
     TAG,
     Call,
     Heartbeat,
-    Incumbent,
-    Reading,
     Window,
     bounded,
     called,
     drifted,
-    read,
     read_heartbeat,
     take,
     write_heartbeat,

@@ -12,9 +12,10 @@ from aigate.digest import canonical
 from aigate.gate import Answer
 from aigate.ledger import Identity
 from aigate.plan import Act
+from aigate.reading import Incumbent
 from aigate.report.json import decision_id, record
 from aigate.standing import Standing
-from aigate.window import TAG, Incumbent
+from aigate.window import TAG
 
 
 class Hands(Protocol):

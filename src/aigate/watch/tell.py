@@ -9,8 +9,9 @@ from aigate.decision import Blames, Decision
 from aigate.ledger import LONGEST_REASON
 from aigate.manifest import PRODUCTION, Owner
 from aigate.plan import Act, command
+from aigate.reading import Read, Reading
 from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
-from aigate.window import Call, CallName, Read, Reading
+from aigate.window import Call, CallName
 
 Mode = Literal["auto", "propose", "off"]
 

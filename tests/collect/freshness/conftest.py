@@ -12,7 +12,7 @@ from aigate.collect.fetch import Fetcher
 from aigate.collect.freshness import Reading, World, read_freshness
 from aigate.collect.freshness.document import is_url
 from aigate.collect.network import NetworkRule
-from aigate.manifest import FRESHNESS
+from aigate.sources import FRESHNESS
 from asking import Ask, declare
 
 

@@ -1,5 +1,5 @@
 from aigate.collect.freshness import ADAPTERS
-from aigate.manifest import FRESHNESS
+from aigate.sources import FRESHNESS
 from asking import Ask, why_missing
 
 

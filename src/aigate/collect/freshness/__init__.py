@@ -12,7 +12,8 @@ from typing import Any
 from aigate.collect.freshness import airflow, dbt, headers, json, prometheus
 from aigate.collect.freshness.reading import Found, NoEvidenceError, Reading, World
 from aigate.collect.response import FetchError
-from aigate.manifest import (
+from aigate.snapshot import Source
+from aigate.sources import (
     AirflowFreshness,
     DbtFreshness,
     Freshness,
@@ -20,7 +21,6 @@ from aigate.manifest import (
     JsonFreshness,
     PrometheusFreshness,
 )
-from aigate.snapshot import Source
 from aigate.values import missing
 
 __all__ = ["ADAPTERS", "Reading", "World", "read_freshness"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aigate.collect.freshness.document import Document, document_of, under
 from aigate.collect.freshness.reading import Found, NoEvidenceError, World, evidence, name_of
 from aigate.collect.response import FetchError
-from aigate.manifest import AirflowFreshness
+from aigate.sources import AirflowFreshness
 
 _PAGE = 100
 _MOST_PAGES = 20

@@ -9,7 +9,7 @@ import re
 
 from aigate.collect.freshness.document import Document, read_document
 from aigate.collect.freshness.reading import Found, NoEvidenceError, World, evidence, name_of
-from aigate.manifest import DbtFreshness
+from aigate.sources import DbtFreshness
 
 _SCHEMA = re.compile(r"https://schemas\.getdbt\.com/dbt/sources/v[0-9]+\.json")
 _MAX_BYTES = 8 * 1024 * 1024

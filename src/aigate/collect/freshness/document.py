@@ -11,7 +11,7 @@ from aigate.collect.redact import shown_url
 from aigate.collect.response import Response
 from aigate.collect.strict import MAX_JSON_BYTES, StrictError, load_json
 from aigate.digest import digest_bytes
-from aigate.manifest import Freshness
+from aigate.sources import Freshness
 from aigate.values import Digest
 
 JSON_BY_ANY_NAME = (

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from aigate.collect.freshness.reading import Clock, Found, NoEvidenceError, World, evidence
 from aigate.collect.response import FetchError, Response
-from aigate.manifest import HeaderFreshness
+from aigate.sources import HeaderFreshness
 
 _NO_HEAD = frozenset({400, 403, 404, 405, 501})
 """How servers and signed addresses refuse a HEAD where a GET would do."""

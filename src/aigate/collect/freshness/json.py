@@ -7,8 +7,8 @@ from typing import Any
 from aigate.collect.freshness.document import Document, read_document
 from aigate.collect.freshness.reading import Found, NoEvidenceError, World, evidence, name_of
 from aigate.errors import ConfigError
-from aigate.manifest import JsonFreshness
 from aigate.snapshot import InputRead
+from aigate.sources import JsonFreshness
 
 
 def read(declared: JsonFreshness, world: World) -> Found:

@@ -14,7 +14,7 @@ from aigate.collect.freshness.reading import Found, NoEvidenceError, World, evid
 from aigate.collect.instants import MAX_SKEW
 from aigate.collect.strict import decimal_from_text
 from aigate.errors import ConfigError
-from aigate.manifest import PrometheusFreshness
+from aigate.sources import PrometheusFreshness
 
 _FILLED_IN = re.compile(r"\bor\b\s*(?:(?:on|ignoring)\s*\([^)]*\)\s*)?(?:vector|absent)\s*\(", re.IGNORECASE)
 _ANSWERED = (200, 400, 422)

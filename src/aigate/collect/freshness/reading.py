@@ -8,8 +8,8 @@ from pathlib import Path
 from aigate.collect.fetch import Fetcher
 from aigate.collect.instants import MAX_SKEW, BadInstant, ParsedInstant, parse_http_date, parse_instant
 from aigate.collect.response import Response
-from aigate.manifest import Freshness
 from aigate.snapshot import FreshnessEvidence, InputRead, Source
+from aigate.sources import Freshness
 from aigate.values import Digest, Evident, show_instant
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
