@@ -479,6 +479,30 @@ def test_no_key_can_be_misspelt_unnoticed(text: str) -> None:
             Manifest.model_validate(spread_provenance(frozen(data)))
 
 
+@pytest.mark.parametrize(
+    ("environments", "words"),
+    [
+        ({"staging": {"alias": "champion"}}, "production has that alias"),
+        ({"staging": {"alias": "Champion "}}, "production has that alias"),
+        ({"staging": {"alias": "tried"}, "testing": {"alias": "TRIED"}}, "staging has that alias"),
+        ({"production": {"alias": "live"}}, "set model.champion"),
+    ],
+)
+def test_no_two_environments_share_an_alias(environments: dict[str, object], words: str) -> None:
+    data = {"version": 1, "system": "s", "model": {"name": "m"}, "environments": environments}
+    with pytest.raises(ValidationError, match=words):
+        Manifest.model_validate(data)
+
+
+def test_an_environment_without_an_alias_of_its_own_asks_about_productions() -> None:
+    environments = {"staging": {"alias": "tried"}, "testing": {}}
+    found = Manifest.model_validate(
+        {"version": 1, "system": "s", "model": {"name": "m"}, "environments": environments}
+    )
+    aliases = [found.alias_of(name) for name in ("production", "staging", "testing", "nowhere")]
+    assert aliases == ["champion", "tried", "champion", "champion"]
+
+
 def _has_circle(reads: dict[str, str]) -> bool:
     """By taking away what reads nothing that is left, until nothing changes."""
     left = dict(reads)

@@ -6,7 +6,6 @@ never clean.
 """
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Literal
@@ -27,6 +26,7 @@ from aigate.account import (
 )
 from aigate.decision import Verdict
 from aigate.ledger import MOVED, Adopt, Chain, Halt, Head, Identity, Intent, Kept, Outcome, check_anchor
+from aigate.manifest import folded
 from aigate.remarks import (
     GRAVITIES,
     Gravity,
@@ -213,8 +213,8 @@ def _anchored(
             "it is gone: the next act writes it anew; until then a cut-off end may not show",
         )
     if covered < size and not chain.faults:
-        first = f"entries {covered + 1} to {size} are" if covered + 1 < size else f"entry {size} is"
-        yield say("note", "anchor", numbered(size), f"{first} covered by no anchor that was found")
+        first = f"from entry {covered + 1} on, " if covered + 1 < size else ""
+        yield say("note", "anchor", numbered(size), f"{first}covered by no anchor that was found")
 
 
 def _accepted(chain: Chain, head: Head) -> str:
@@ -286,7 +286,7 @@ def _forged(
 def _twins(registry: Registry, wanted: Iterable[str]) -> Iterator[Remark]:
     for alias in sorted(wanted):
         for other in registry.aliases:
-            if other.alias != alias and _folded(other.alias) == _folded(alias):
+            if other.alias != alias and folded(other.alias) == folded(alias):
                 yield say(
                     "broken",
                     "twin",
@@ -294,10 +294,6 @@ def _twins(registry: Registry, wanted: Iterable[str]) -> Iterator[Remark]:
                     f"it stands beside @{alias} and looks like it: which one serving reads nobody knows",
                     "delete it in MLflow",
                 )
-
-
-def _folded(alias: str) -> str:
-    return unicodedata.normalize("NFKC", alias).casefold().strip()
 
 
 def _drift(model: str, chain: Chain, registry: Registry, asked: str) -> Iterator[Remark]:

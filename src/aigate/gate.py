@@ -90,7 +90,7 @@ def look(loaded: LoadedManifest, request: Request, world: World) -> Snapshot:
     asked = Asked(
         question=request.question,
         environment=request.environment,
-        alias=request.to or loaded.manifest.model.champion,
+        alias=request.to or loaded.manifest.alias_of(request.environment),
         now=world.now,
         manifest_digest=loaded.digest,
     )
@@ -178,6 +178,21 @@ def environment_of(loaded: LoadedManifest, name: str) -> Environment:
     if name == PRODUCTION:
         return Environment()
     raise UsageError(unknown_key(name, [*environments, PRODUCTION], "environment"), fix=f"see {loaded.shown}")
+
+
+def check_alias(loaded: LoadedManifest, environment: str, alias: str) -> None:
+    """Refuse to move an alias by the rules of an environment that it does not belong to. Raises UsageError.
+
+    Production's rules may move any; those of another environment, which are
+    laxer as a rule, only its own.
+    """
+    if environment == PRODUCTION or alias == loaded.manifest.environments[environment].alias:
+        return
+    raise UsageError(
+        f"the rules of {environment} are not for @{alias}",
+        fix=f"leave out --environment, or give {environment} an alias of its own in {loaded.shown}: "
+        f"environments: {{{environment}: {{alias: …}}}}",
+    )
 
 
 def read_standard() -> tuple[PolicyFile, ...]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from unicodedata import normalize
 
 from pydantic import (
     AfterValidator,
@@ -252,6 +253,9 @@ class WatchRules(Model):
 class Environment(Model):
     """What differs between environments: how much outcomes count, parameters of policies, what acts by itself."""
 
+    alias: Name | None = None
+    """The alias that stands for this environment; production's is the model's champion. Only with one of
+    its own can a version be promoted by the rules of an environment."""
     levels: dict[str, Level] = {}
     """Keys: a policy (`freshness.stage`), a theme (`freshness`), or `*`. The most exact one wins."""
     params: dict[PolicyId, dict[Name, Parameter]] = {}
@@ -298,6 +302,26 @@ class Manifest(Model):
             raise ValueError("should be 1")  # `true` and 1.0 equal 1, and are not what was meant
         return value
 
+    def alias_of(self, environment: str) -> str:
+        """Return the alias that stands for an environment; production's where it has none of its own."""
+        found = self.environments.get(environment)
+        return self.model.champion if found is None or found.alias is None else found.alias
+
+    @model_validator(mode="after")
+    def _aliases(self) -> "Manifest":
+        """No two environments share an alias: the rules of the laxer one would let versions into the other."""
+        taken = {folded(self.model.champion): PRODUCTION}
+        for name, environment in self.environments.items():
+            if environment.alias is None:
+                continue
+            keys = ("environments", name, "alias")
+            if name == PRODUCTION:
+                raise _misplaced("production's alias is the model's champion: set model.champion", *keys)
+            other = taken.setdefault(folded(environment.alias), name)
+            if other != name:
+                raise _misplaced(f"{other} has that alias already", *keys)
+        return self
+
     @model_validator(mode="after")
     def _graph(self) -> "Manifest":
         names = [stage.name for stage in self.stages]
@@ -312,6 +336,11 @@ class Manifest(Model):
             words = f"stages read in a circle: {' → '.join(loop)}"
             raise _misplaced(words, "stages", names.index(loop[0]), "reads")
         return self
+
+
+def folded(alias: str) -> str:
+    """Return what is the same for aliases that look alike: case and compatible characters do not count."""
+    return normalize("NFKC", alias).casefold().strip()
 
 
 def _misplaced(words: str, *keys: str | int) -> PydanticCustomError:

@@ -11,7 +11,7 @@ from aigate.act import break_glass, halt, promote, resume, review
 from aigate.act.promote import PromoteRequest
 from aigate.enforce.receipts import ANCHOR, RECEIPT, head_in
 from aigate.enforce.store import LedgerError
-from aigate.errors import ConfigError
+from aigate.errors import ConfigError, UsageError
 from aigate.gate import Request, evaluate
 from aigate.ledger import Head, Intent
 from aigate.report.json import decision_id, read_record, record
@@ -326,3 +326,18 @@ def test_an_environment_that_is_not_declared_is_an_error(shop: Shop) -> None:
     asked = PromoteRequest(request=Request(environment="prodution", tracking_uri=shop.uri))
     with pytest.raises(Exception, match="prodution"):
         promote(shop.loaded, asked, shop.acting())
+
+
+def test_the_rules_of_another_environment_do_not_move_productions_alias(shop: Shop) -> None:
+    shop.extend('environments: {staging: {levels: {"*": advise}}, testing: {alias: tested}}\n')
+    bad = shop.add(0.71)
+    for environment, to in (("staging", None), ("staging", "champion"), ("testing", "champion")):
+        asked = PromoteRequest(
+            request=Request(version=bad, environment=environment, to=to, tracking_uri=shop.uri)
+        )
+        with pytest.raises(UsageError, match=environment):
+            promote(shop.loaded, asked, shop.acting())
+    assert (shop.holder, shop.kinds()) == ("1", ["adopt"])
+    own = PromoteRequest(request=Request(version="2", environment="testing", tracking_uri=shop.uri))
+    act = promote(shop.loaded, own, shop.acting()).act
+    assert (act.result, act.alias, shop.holder) == ("done", "tested", "1")

@@ -273,8 +273,7 @@ class Rig:
     def _registry(self, chain: Chain) -> Iterator[str]:
         now = standing(chain)
         holder, live = now.holder(ALIAS), self.model.holder()
-        conflict = any(isinstance(e.body, Outcome) and e.body.result == "conflict" for e in chain.entries)
-        if (holder is None or holder.version != live) and not conflict:
+        if holder is None or holder.version != live:
             yield f"v{live} holds the alias, and the ledger says {holder and holder.version}"
         for head in (head_in(self.model.tags(), ANCHOR), head_in(self.model.tags(live), RECEIPT)):
             if not isinstance(head, Head):
@@ -307,6 +306,8 @@ def _moves(chain: Chain, first: int, witnessed: Sequence[str]) -> Iterator[str]:
     moved = []
     for entry in chain.entries[first:]:
         outcome = entry.body
+        if isinstance(outcome, Outcome) and outcome.result == "conflict":
+            yield f"entry {outcome.of} ended as a conflict, and nobody else moves the alias: {outcome.detail}"
         if not isinstance(outcome, Outcome) or outcome.result not in MOVED:
             continue
         intent = intents[outcome.of]

@@ -15,7 +15,7 @@ from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MoveDone, carry_out, is_version, reconcile
 from aigate.enforce.receipts import RECEIPT, head_in, receipt
 from aigate.errors import AigateError
-from aigate.gate import Answer, Request, environment_of, evaluate, evaluate_snapshot, look
+from aigate.gate import Answer, Request, check_alias, environment_of, evaluate, evaluate_snapshot, look
 from aigate.ledger import Head, Identity, Intent, Kept
 from aigate.plan import Act, Blocker, command, move_effects, shown, standing_in_the_way
 from aigate.report.json import decision_id, read_record, record
@@ -53,7 +53,9 @@ def promote(loaded: LoadedManifest, asked: PromoteRequest, acting: Acting) -> Pr
     ledger, and a second look shows the same as the first. Raises AigateError
     for what keeps it from finding out; UncertainError where the end is open.
     """
-    environment_of(loaded, asked.request.environment)
+    environment = asked.request.environment
+    environment_of(loaded, environment)
+    check_alias(loaded, environment, asked.request.to or loaded.manifest.alias_of(environment))
     given = None if asked.decision is None else read_record(asked.decision)
     with open_desk(acting, loaded.manifest.model.name) as desk:
         return _Promotion(loaded, asked, desk, given).run()
@@ -69,7 +71,7 @@ class _Promotion:
         self.asked = asked
         self.desk = desk
         self.given = given
-        self.alias = asked.request.to or loaded.manifest.model.champion
+        self.alias = asked.request.to or loaded.manifest.alias_of(asked.request.environment)
         self.started = 0.0
         self.answer: Answer | None = None
         self.recorded: tuple[Kept, Kept] | None = None

@@ -11,6 +11,7 @@ import click
 
 from aigate.cli.options import world
 from aigate.errors import UsageError
+from aigate.manifest import PRODUCTION
 
 if TYPE_CHECKING:  # `--help` needs none of them
     from aigate.act import Acting
@@ -108,11 +109,11 @@ def manifest_for(manifest: Path, model: str | None) -> tuple["LoadedManifest | N
     return loaded, model or declared or ""
 
 
-def alias_for(loaded: "LoadedManifest | None", alias: str | None) -> str:
+def alias_for(loaded: "LoadedManifest | None", alias: str | None, environment: str = PRODUCTION) -> str:
     """Return the alias in question: the one that was named, the manifest's, or the usual one."""
     if alias is not None:
         return alias
-    return "champion" if loaded is None else loaded.manifest.model.champion
+    return "champion" if loaded is None else loaded.manifest.alias_of(environment)
 
 
 def context(*, verbose: bool = False) -> "ReportContext":

@@ -102,7 +102,7 @@ def command(
     with open_sight(acting(tracking_uri, ledger_uri, deadline), name, loaded) as sight:
         found = audited(
             sight,
-            alias_for(loaded, alias),
+            alias_for(loaded, alias, environment),
             environment,
             handed=handed,
             all_versions=all_versions,

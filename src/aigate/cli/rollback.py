@@ -66,7 +66,7 @@ def command(
     loaded, name = manifest_for(manifest, model)
     asked = RollbackRequest(
         model=name,
-        alias=alias_for(loaded, alias),
+        alias=alias_for(loaded, alias, environment),
         reason=reason.strip(),
         to=number,
         environment=environment,

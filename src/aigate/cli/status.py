@@ -45,6 +45,6 @@ def command(
 
     loaded, name = manifest_for(manifest, model)
     with open_sight(acting(tracking_uri, ledger_uri, deadline), name, loaded) as sight:
-        found = status_of(sight, alias_for(loaded, alias), environment)
+        found = status_of(sight, alias_for(loaded, alias, environment), environment)
     click.echo(render(found, context()) if shape == "text" else program(found, context()), nl=False)
     return found.exit_code

@@ -5,7 +5,6 @@ answer is `Missing` with its reason in the place where the fact would stand.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from aigate.collect.mlflow import rows, typed
 from aigate.collect.mlflow.reader import ArtifactRoot, Json, RegistryError, RegistryReader
 from aigate.collect.mlflow.version import Reading, VersionRead, answered, read_version
 from aigate.errors import UsageError
-from aigate.manifest import Manifest, Metric
+from aigate.manifest import Manifest, Metric, folded
 from aigate.snapshot import (
     Measurement,
     PairedRows,
@@ -171,7 +170,7 @@ def _held(
     if isinstance(model, RegistryError):
         return RegistryError(model.code, f"@{alias} is not known for sure: {model.message}")
     listed = {entry["alias"]: entry["version"] for entry in model.get("aliases", ())}
-    twins = sorted(other for other in listed if other != alias and _folded(other) == _folded(alias))
+    twins = sorted(other for other in listed if other != alias and folded(other) == folded(alias))
     if twins:
         return RegistryError(
             "broken", f"beside @{alias} there is @{twins[0]}: which one serving reads nobody knows"
@@ -181,10 +180,6 @@ def _held(
     if found is None and needed:
         return RegistryError("not_found", f"no version of {needed} holds @{alias}")
     return found
-
-
-def _folded(alias: str) -> str:
-    return unicodedata.normalize("NFKC", alias).casefold()
 
 
 def _read(

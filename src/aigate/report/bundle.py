@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aigate.audit import Audit
 from aigate.digest import canonical, digest_bytes
-from aigate.ledger import Chain, Entry, Head, Intent
+from aigate.ledger import Chain, Entry, Halt, Head, Intent
 from aigate.report.clean import clean
 from aigate.report.entry import row
 from aigate.report.file import ReportError
@@ -104,8 +104,8 @@ def bundle(
     wanted = {
         kept.digest: role
         for e in chain.entries
-        if isinstance(e.body, Intent)
-        for role, kept in (("records", e.body.record), ("snapshots", e.body.snapshot))
+        if isinstance(e.body, Intent | Halt)
+        for role, kept in (("records", e.body.record), ("snapshots", getattr(e.body, "snapshot", None)))
         if kept is not None
     }
     found = {

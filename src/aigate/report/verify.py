@@ -189,7 +189,7 @@ class Bundle:
         wanted: set[str] = set()
         for entry in entries:
             body = entry["body"]
-            if body.get("kind") == "intent":
+            if body.get("kind") in ("intent", "halt"):
                 for role in ("record", "snapshot"):
                     if body.get(role) is not None:
                         name = f"{role}s/{body[role]['digest'].partition(':')[2]}.json"
@@ -220,7 +220,7 @@ class Bundle:
             raise Wrong("it is the record of another decision")
         if body.get("snapshot") is not None and found["snapshot_digest"] != body["snapshot"]["digest"]:
             raise Wrong("it rests on other evidence than the entry names")
-        if body["action"] == "promote":
+        if body.get("action") == "promote":
             if any(found["subject"][key] != body["to"][key] for key in ("version", "created_at", "run_id")):
                 raise Wrong("it is about another version than the entry moved the alias to")
             if body.get("glass") is None and found["verdict"] != "allow":

@@ -14,7 +14,7 @@ from aigate.collect.manifest_file import LoadedManifest
 from aigate.decision import Decision
 from aigate.digest import digest
 from aigate.errors import AigateError
-from aigate.gate import Answer, Request, World, environment_of, evaluate
+from aigate.gate import Answer, Request, World, check_alias, environment_of, evaluate
 from aigate.manifest import Environment
 from aigate.plan import Act
 from aigate.reading import Incumbent, Reading, read
@@ -124,7 +124,8 @@ def watch(
     last: Heartbeat | None = None,
 ) -> Ticked:
     """Look at the champion once, and act on it in MLflow and in the ledger. See `tick`."""
-    alias = request.to or loaded.manifest.model.champion
+    alias = request.to or loaded.manifest.alias_of(request.environment)
+    check_alias(loaded, request.environment, alias)
     hands = DeskHands(loaded, alias, request.environment, acting)
     return tick(loaded, request, acting.world, hands, every=every, last=last, step=acting.step)
 
