@@ -9,6 +9,9 @@ import rfc8785
 from aigate.values import Digest, Model
 
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+)
 
 
 def canonical(model: Model) -> bytes:
@@ -20,8 +23,8 @@ def canonical(model: Model) -> bytes:
     sorted differently, by UTF-16.
     """
     data = model.model_dump(mode="json", by_alias=True)
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return rfc8785.dumps(data) if _BEYOND.search(text) else text.encode()
+    text = _ENCODER.encode(data)
+    return rfc8785.dumps(data) if not text.isascii() and _BEYOND.search(text) else text.encode()
 
 
 def digest_bytes(data: bytes) -> Digest:

@@ -409,3 +409,15 @@ def test_an_intent_whose_alias_is_elsewhere_is_a_conflict(store: MemoryStore, cl
     (found,) = reconcile(site(alias, store, clock), patience=0.5)
     assert (found.result, found.found) == ("conflict", "9")
     assert isinstance(site(alias, store, clock).ledger.chain.entries[0].body, Intent)
+
+
+def test_a_write_that_hangs_may_still_be_done_so_its_end_is_left_open(
+    store: MemoryStore, clock: Clock
+) -> None:
+    alias = FakeAlias()
+    alias.on_write = failing_before("deadline")(alias)
+    with pytest.raises(UncertainError, match="may do it yet"):
+        carry_out(site(alias, store, clock), intent(2), nothing)
+    assert outcomes(store) == []
+    alias.move(2)  # it was
+    assert [found.result for found in reconcile(site(alias, store, clock), patience=0.5)] == ["recovered"]

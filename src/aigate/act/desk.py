@@ -34,8 +34,8 @@ INSIDE_MLFLOW = "mlflow"
 LEDGER_LINE = "ledger: "
 """Begins the step that says where the ledger is, and what that promises."""
 
-LEASE = 15.0
-"""Seconds that a move has beyond the time for reading the evidence again."""
+LEASE = 30.0
+"""Seconds that a move has beyond the time for reading the evidence again; the last twelve are for the write."""
 
 
 class RegistryTroubleError(AigateError):
@@ -185,6 +185,12 @@ class Desk:
                 raise AigateError(f"{e.message}, and {trouble.message}", fix=trouble.fix) from trouble
             self.warnings.append(f"the ledger has no room for {name}: it is in this folder, keep it")
             return Kept(digest=digest_bytes(content), place=f"file:{name}")
+
+    def heal_anchor(self) -> None:
+        """Write the anchor anew where it is gone or behind: an earlier run could not."""
+        head = self.ledger.chain.head
+        if head is not None and head_in(self.tags, ANCHOR) != head:
+            self.publish(head)
 
     def publish(self, head: Head) -> None:
         """Keep the ledger's head in the registry, as an anchor; a failure is a warning."""

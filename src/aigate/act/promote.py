@@ -114,6 +114,8 @@ class _Promotion:
             blockers = standing_in_the_way(self.desk.ledger.standing, self.alias, live, None, self.desk.now())
             return Promoted(self._refused(live, blockers), None)
         warnings = self._heal(held, tenure.seq, tenure.decision) if not self.asked.dry_run else ()
+        if not self.asked.dry_run:
+            self.desk.heal_anchor()
         act = self._act(
             "already",
             4 if warnings else 0,

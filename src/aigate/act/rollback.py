@@ -190,6 +190,7 @@ class _Rollback:
         words = f"rolled back to {shown(live)} {ago} ago by {tenure.actor.name} ({tenure.reason}), entry {tenure.seq}"
         further = f"to go further back, name the version: {command('rollback', desk.model, '--to', 'N', '--reason', '…')}"
         if tenure.reason == asked.reason:
+            desk.heal_anchor()
             return self._act("already", 0, words, live, None, seq=tenure.seq, next=(further,))
         blocker = Blocker(code="bound", message=words, fix=further)
         return self._act("refused", 1, words, live, None, blockers=(blocker,))

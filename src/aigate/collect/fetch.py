@@ -88,7 +88,7 @@ class Fetcher:
         self._sleep = sleep
         self._jitter = jitter
         self._lock = threading.Lock()
-        self._pools: dict[tuple[Origin | None, bool], httpcore.ConnectionPool] = {}
+        self._pools: dict[tuple[Origin | None, bool, bool], httpcore.ConnectionPool] = {}
 
     def __enter__(self) -> "Fetcher":
         return self
@@ -275,7 +275,8 @@ class Fetcher:
     def _stream(self, ask: Request, target: Url, *, redirected: bool) -> Any:
         origin = target.origin
         headers = [("Host", origin.netloc), *ask.headers]
-        if origin.scheme == "http":
+        writing = ask.method not in ("GET", "HEAD")
+        if origin.scheme == "http" or writing:
             headers.append(("Connection", "close"))
         credential = self._credentials.get(origin)
         if credential is not None:
@@ -284,7 +285,7 @@ class Fetcher:
             headers.extend(credential.headers)
         if ask.content or ask.method == "POST":
             headers.append(("Content-Length", str(len(ask.content))))
-        return self._pool(origin, redirected=redirected).stream(
+        return self._pool(origin, redirected=redirected, writing=writing).stream(
             ask.method,
             httpcore.URL(
                 scheme=origin.scheme.encode(),
@@ -296,12 +297,14 @@ class Fetcher:
             content=ask.content,
         )
 
-    def _pool(self, origin: Origin, *, redirected: bool) -> httpcore.ConnectionPool:
+    def _pool(self, origin: Origin, *, redirected: bool, writing: bool) -> httpcore.ConnectionPool:
         credential = self._credentials.get(origin)
         own = credential is not None and credential.own_tls
         # Pools are apart by TLS set-up, so that a client certificate stays with its origin, and by rule:
-        # where a redirect leads, no connection to a private address may be waiting.
-        key = (origin if own or origin.scheme == "https" else None, redirected)
+        # where a redirect leads, no connection to a private address may be waiting. What is written goes over
+        # a connection of its own: one that was kept may be closed at the other end, and then nobody knows
+        # whether the request arrived.
+        key = (origin if own or origin.scheme == "https" else None, redirected, writing)
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:

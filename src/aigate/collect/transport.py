@@ -22,6 +22,9 @@ Resolve = Callable[[str, int], list[str]]
 
 _MOST_ADDRESSES = 16
 
+_EARLY = 1.0
+"""Seconds in which an answer is read that a server gave before it had taken all of a request."""
+
 
 class ResolveError(Exception):
     """A host's name does not resolve."""
@@ -70,11 +73,13 @@ class TimedStream(httpcore.NetworkStream):
         self._deadline = deadline
         self._answered = True
         self._exchanges = 0
+        self._broken = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read up to `max_bytes`, waiting no longer than the deadline."""
         try:
-            data = self._inner.read(max_bytes, timeout=self._deadline.left())
+            patience = self._deadline.left()
+            data = self._inner.read(max_bytes, timeout=min(patience, _EARLY) if self._broken else patience)
         except httpcore.ReadError as e:
             self._dropped(e)
             raise
@@ -104,6 +109,7 @@ class TimedStream(httpcore.NetworkStream):
         except TimeoutError as e:
             raise httpcore.WriteTimeout("the other end does not read") from e
         except OSError as e:
+            self._broken = True
             raise httpcore.WriteError("the connection was closed while writing") from e
 
     def close(self) -> None:

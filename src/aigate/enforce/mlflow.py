@@ -7,11 +7,15 @@ from aigate.collect.mlflow.auth import WORKSPACE_HEADER
 from aigate.collect.mlflow.wire import Wire
 from aigate.enforce.mlflow_store import EXPERIMENT, MlflowStore
 from aigate.enforce.store import LedgerStore
-from aigate.enforce.writer import RegistryWriter
+from aigate.enforce.writer import BriefWriter, RegistryWriter
 
 
 def open_writer(access: Access, deadline: Deadline, *, fetcher: Fetcher | None = None) -> RegistryWriter:
-    """Return a writer to the registry. Nothing is asked yet, and MLflow is not yet imported."""
+    """Return a writer to the registry. Nothing is asked yet, and MLflow is not yet imported.
+
+    Each write ends within `WRITE` seconds (MLflow's own library: within its
+    ten), unless a `fetcher` is given: then at its deadline.
+    """
     place = access.place
     if place.by_client:
         from aigate.enforce.client import ClientWriter
@@ -19,7 +23,11 @@ def open_writer(access: Access, deadline: Deadline, *, fetcher: Fetcher | None =
         return ClientWriter(place.registry_uri, place.tracking_uri, deadline)
     from aigate.enforce.rest import RestWriter
 
-    return RestWriter(_wire(access, fetcher or open_fetcher(access, deadline)))
+    def within(seconds: float) -> RestWriter:
+        short = Deadline(min(seconds, deadline.left()))
+        return RestWriter(_wire(access, open_fetcher(access, short)))
+
+    return RestWriter(_wire(access, fetcher)) if fetcher is not None else BriefWriter(within)
 
 
 def open_store(

@@ -21,12 +21,14 @@ from aigate.ledger import LONGEST_REASON, MOVED, Identity, Intent, Outcome, Resu
 from aigate.plan import shown
 from aigate.standing import Open
 
-MARGIN = timedelta(seconds=3)
-"""Time that must be left to an intent when the alias is written: longer than the write may take."""
+MARGIN = timedelta(seconds=12)
+"""Time that must be left to an intent when the alias is written: longer than a write may take (`writer.WRITE`,
+and ten seconds in MLflow's own library)."""
 
 READ_BACK = 2.0
 """Seconds for which an alias is read back where it does not yet show what was written."""
 
+_AGAIN = "run the same command again: it finds out what happened and finishes or abandons it"
 _PAUSE = 0.1
 _TRIES = 20
 _SKEW = timedelta(seconds=60)
@@ -135,11 +137,11 @@ def _write(site: Site, intent: Intent) -> tuple[Result, str, str | None]:
 
     Raises UncertainError where it cannot be read back.
     """
-    model, trouble, refused = site.ledger.model, "", False
+    model, trouble, refused, hangs = site.ledger.model, "", False, False
     try:
         site.writer.set_alias(model, intent.alias, intent.to.version)
     except RegistryError as e:
-        trouble, refused = e.message, e.code in _NOTHING_WRITTEN
+        trouble, refused, hangs = e.message, e.code in _NOTHING_WRITTEN, e.code == "deadline"
     site.step("after_alias")
     held = _read_back(site, intent, patient=not refused)
     found = None if held is None else str(held["version"])
@@ -149,6 +151,11 @@ def _write(site: Site, intent: Intent) -> tuple[Result, str, str | None]:
         return "conflict", f"@{intent.alias} is on {_number(held)}: somebody else moved it", found
     if refused:
         return "refused", trouble[:LONGEST_REASON], found
+    if hangs:
+        raise UncertainError(
+            f"MLflow did not answer in time to setting @{intent.alias} to {shown(intent.to)}, and may do it yet",
+            fix=_AGAIN,
+        )
     said = trouble or "MLflow answered that it was done"
     return (
         "not_applied",
@@ -174,7 +181,7 @@ def _read_back(site: Site, intent: Intent, *, patient: bool) -> Json | None:
                 return held
             raise UncertainError(
                 f"@{intent.alias} was to be set to {shown(intent.to)}, and cannot be read back: {trouble.message}",
-                fix="run the same command again: it finds out what happened and finishes or abandons it",
+                fix=_AGAIN,
             ) from trouble
         site.sleep(_PAUSE)
 

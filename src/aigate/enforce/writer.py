@@ -5,7 +5,11 @@ having done anything; so no method promises an effect. Whoever calls reads
 back.
 """
 
+from collections.abc import Callable
 from typing import Protocol
+
+WRITE = 5.0
+"""Seconds that one write may take. Longer, and others may take the writer for dead while it still writes."""
 
 
 class RegistryWriter(Protocol):
@@ -26,3 +30,27 @@ class RegistryWriter(Protocol):
 
     def set_model_tag(self, name: str, key: str, value: str) -> None:
         """Set a registered model's tag."""
+
+
+class BriefWriter:
+    """Gives every write a short time of its own, out of what is left of the whole."""
+
+    def __init__(self, within: Callable[[float], RegistryWriter], seconds: float = WRITE) -> None:
+        self._within = within
+        self._seconds = seconds
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias to a version."""
+        self._within(self._seconds).set_alias(name, alias, version)
+
+    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        """Set a version's tag."""
+        self._within(self._seconds).set_version_tag(name, version, key, value)
+
+    def delete_version_tag(self, name: str, version: str, key: str) -> None:
+        """Take a version's tag away; one that is not there is no error."""
+        self._within(self._seconds).delete_version_tag(name, version, key)
+
+    def set_model_tag(self, name: str, key: str, value: str) -> None:
+        """Set a registered model's tag."""
+        self._within(self._seconds).set_model_tag(name, key, value)
