@@ -1,5 +1,7 @@
 """A ledger store in memory, and what a test may break in it."""
 
+from collections.abc import Sequence
+
 from aigate.enforce.store import Guarantees, LedgerError, UncertainError
 from aigate.values import Digest
 
@@ -36,6 +38,10 @@ class MemoryStore:
         self._alive()
         self.documents[digest] = content
         return digest
+
+    def keep_together(self, model: str, documents: Sequence[tuple[Digest, bytes]]) -> tuple[str, ...]:
+        """Keep several documents, one after the other."""
+        return tuple(self.keep(model, digest, content) for digest, content in documents)
 
     def document(self, model: str, place: str) -> bytes:
         self._alive()

@@ -199,6 +199,15 @@ class StoreContract:
         places = [one.keep(model, digest_bytes(content), content) for one in (store, store, reopen())]
         assert [store.document(model, place) for place in places] == [content] * 3
 
+    def test_documents_kept_together_come_back_each(self, store: LedgerStore, reopen: Reopen) -> None:
+        model = fresh()
+        contents = [b"first", b"", b"first", bytes(range(256)) * 40]
+        pairs = [(digest_bytes(content), content) for content in contents]
+        places = store.keep_together(model, pairs)
+        assert [reopen().document(model, place) for place in places] == contents
+        assert len(store.keep_together(model, pairs[1:])) == 3
+        assert store.keep_together(model, []) == ()
+
     def test_a_document_of_two_models_is_there_for_both(self, store: LedgerStore) -> None:
         content = uuid.uuid4().bytes
         models = fresh(), fresh()

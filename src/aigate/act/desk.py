@@ -173,6 +173,16 @@ class Desk:
             return known
         return self.look_at(str(held["version"]), files=files).identity
 
+    def keep_both(
+        self, first: tuple[str, bytes], second: tuple[str, bytes], folder: Path
+    ) -> tuple[Kept, Kept]:
+        """Keep two documents (name, content) together; where there is no room for both, each by itself."""
+        try:
+            one, other = self.ledger.keep_together((first[1], second[1]))
+        except TooLargeError:
+            return self.keep(first[1], first[0], folder), self.keep(second[1], second[0], folder)
+        return one, other
+
     def keep(self, content: bytes, name: str, folder: Path) -> Kept:
         """Keep a document in the ledger; where that has no room, in a file in `folder`. Raises AigateError."""
         try:

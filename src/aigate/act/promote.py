@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from aigate.act.desk import LEASE, Acting, Desk, elapsed, open_desk
 from aigate.bound import differing, parts, whole
-from aigate.collect.concurrent import gather
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.decision import Decision
 from aigate.digest import canonical
@@ -244,20 +243,13 @@ class _Promotion:
         )
 
     def _keep_both(self, answer: Answer) -> tuple[Kept, Kept]:
-        """Keep the decision's record and its evidence, side by side."""
+        """Keep the decision's record and its evidence."""
         decision = answer.decision
-        tasks = {
-            "record": lambda: self._keep("decision", decision_id(decision), record(decision)),
-            "snapshot": lambda: self._keep("snapshot", decision.snapshot_digest, canonical(answer.snapshot)),
-        }
-        kept = gather(tasks, self.desk.deadline)
-        for found in kept.values():
-            if isinstance(found, BaseException):
-                raise found
-        return kept["record"], kept["snapshot"]  # type: ignore[return-value]  # neither is an exception
-
-    def _keep(self, kind: str, digest: str, content: bytes) -> Kept:
-        return self.desk.keep(content, f"aigate-{kind}-{_short(digest)}.json", self.loaded.folder)
+        return self.desk.keep_both(
+            (f"aigate-decision-{_short(decision_id(decision))}.json", record(decision)),
+            (f"aigate-snapshot-{_short(decision.snapshot_digest)}.json", canonical(answer.snapshot)),
+            self.loaded.folder,
+        )
 
     def _recheck(self) -> Callable[[], str]:
         """Return the second look: everything that binds must be as it was, and the rest must still allow it."""

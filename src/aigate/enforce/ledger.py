@@ -1,6 +1,6 @@
 """One model's ledger at work: read, believed only as a whole, and written one entry at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -118,6 +118,12 @@ class Ledger:
         """Keep a document beside the entries. Raises TooLargeError, LedgerError."""
         digest = digest_bytes(content)
         return Kept(digest=digest, place=self.store.keep(self.model, digest, content))
+
+    def keep_together(self, contents: Sequence[bytes]) -> tuple[Kept, ...]:
+        """Keep several documents beside the entries. Raises TooLargeError, LedgerError."""
+        digests = [digest_bytes(content) for content in contents]
+        places = self.store.keep_together(self.model, list(zip(digests, contents, strict=True)))
+        return tuple(Kept(digest=d, place=place) for d, place in zip(digests, places, strict=True))
 
     def document(self, kept: Kept) -> bytes:
         """Return a document; raise LedgerError where it is not to be had, or is not what was kept."""

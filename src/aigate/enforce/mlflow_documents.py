@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aigate.collect.mlflow.reader import RegistryError
 from aigate.digest import digest_bytes
@@ -40,15 +40,31 @@ class Documents:
         The same one twice is kept once by one object, and twice by two: MLflow
         takes longer to search for it (0.1 s) than to keep it again.
         """
-        params = dict(_params(model, digest, content))
-        name = params[_WHOLE]
-        place = self._kept.get(name) or self._make(model, digest, params)
-        self._kept[name] = place
-        return place
+        return self.keep_together(model, ((digest, content),))[0]
+
+    def keep_together(self, model: str, documents: Sequence[tuple[Digest, bytes]]) -> tuple[str, ...]:
+        """Keep several documents in one run, and return what each is referred to by: the run, and its number there."""
+        names = [_name(model, digest) for digest, _ in documents]
+        new = [
+            (name, digest, content)
+            for name, (digest, content) in zip(names, documents, strict=True)
+            if name not in self._kept
+        ]
+        params: dict[str, str] = {}
+        for number, (_, digest, content) in enumerate(new):
+            params |= _params(model, digest, content, _prefix(number))
+        if new:
+            run_id = self._make(model, new[0][1], params)
+            for number, (name, _, _) in enumerate(new):
+                self._kept[name] = f"{run_id}/{number}" if number else run_id
+        return tuple(self._kept[name] for name in names)
 
     def document(self, model: str, place: str) -> bytes:
         """Return a document by the id of its run, its digest checked."""
-        params = self._runs.params(place, "the document")
+        run_id, _, number = place.partition("/")
+        prefix = _prefix(int(number)) if number.isdecimal() else ""
+        found = self._runs.params(run_id, "the document")
+        params = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
         owner, _, digest = params.get(_WHOLE, "").partition(".")
         if owner != hash_of(model):
             raise LedgerError(f"run {place} holds no whole document of this model")
@@ -84,7 +100,17 @@ def hash_of(model: str) -> str:
     return hashlib.sha256(model.encode()).hexdigest()[:32]
 
 
-def _params(model: str, digest: Digest, content: bytes) -> Iterator[tuple[str, str]]:
+def _name(model: str, digest: Digest) -> str:
+    """Return what says whose document it is, and which."""
+    return f"{hash_of(model)}.{digest.partition(':')[2]}"
+
+
+def _prefix(number: int) -> str:
+    """Return what the keys of a run's further documents begin with."""
+    return f"{number}." if number else ""
+
+
+def _params(model: str, digest: Digest, content: bytes, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the params of a document, in the order in which they are written."""
     if len(content) > MOST_BYTES:
         raise TooLargeError(f"the document has {len(content)} bytes, MLflow is given at most {MOST_BYTES}")
@@ -96,9 +122,9 @@ def _params(model: str, digest: Digest, content: bytes) -> Iterator[tuple[str, s
     text = base64.b64encode(packed).decode()
     parts = [text[start : start + PART] for start in range(0, len(text), PART)]
     for number, part in enumerate(parts):
-        yield f"part.{number:03}", part
-    yield "parts", str(len(parts))
-    yield _WHOLE, f"{hash_of(model)}.{digest.partition(':')[2]}"
+        yield f"{prefix}part.{number:03}", part
+    yield f"{prefix}parts", str(len(parts))
+    yield f"{prefix}{_WHOLE}", _name(model, digest)
 
 
 def _unpacked(params: dict[str, str], digest: Digest, place: str) -> bytes:

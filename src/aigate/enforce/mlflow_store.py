@@ -15,7 +15,7 @@ A loser leaves an empty run behind, which nobody reads.
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aigate.collect.deadline import Deadline
 from aigate.collect.mlflow import checks
@@ -120,6 +120,10 @@ class MlflowStore:
     def keep(self, model: str, digest: Digest, content: bytes) -> str:
         """Keep a document of a model and return the id of its run."""
         return self._documents.keep(model, digest, content)
+
+    def keep_together(self, model: str, documents: Sequence[tuple[Digest, bytes]]) -> tuple[str, ...]:
+        """Keep several documents in one run, where they fit into it."""
+        return self._documents.keep_together(model, documents)
 
     def document(self, model: str, place: str) -> bytes:
         """Return a document by the id of its run."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aigate.enforce.store import Guarantees, LedgerError, TooLargeError, UncertainError
@@ -115,6 +115,10 @@ class SqlStore:
         if not found or self._unpacked(found[0][0]) != content:
             raise LedgerError(f"the ledger at {self._place} has other bytes under {digest}", fix=_AUDIT)
         return digest
+
+    def keep_together(self, model: str, documents: Sequence[tuple[Digest, bytes]]) -> tuple[str, ...]:
+        """Keep several documents, one after the other."""
+        return tuple(self.keep(model, digest, content) for digest, content in documents)
 
     def document(self, model: str, place: str) -> bytes:
         """Return a document by its reference. Raises LedgerError where it is not to be had."""

@@ -1,5 +1,6 @@
 """Where a ledger is kept: one protocol, whatever keeps it. One contract suite runs over all of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +76,9 @@ class LedgerStore(Protocol):
         good either way. Raises TooLargeError for one it has no room for,
         LedgerError where it was not kept.
         """
+
+    def keep_together(self, model: str, documents: Sequence[tuple[Digest, bytes]]) -> tuple[str, ...]:
+        """Keep several documents, as `keep` does each; cheaper where the store has a long way to go."""
 
     def document(self, model: str, place: str) -> bytes:
         """Return a document by its reference. Raises LedgerError where it is not to be had."""
