@@ -1,11 +1,16 @@
 """What a model's history comes to: status and explanation, from facts that are handed in."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aigate.account import Answer, command, explain, head_of, span, status, watched_at
-from aigate.ledger import BreakGlass
+from aigate.account import Answer, command, head_of, span, status, watched_at
+from aigate.cli.why import _asked
+from aigate.errors import UsageError
+from aigate.history import status_of, why
+from aigate.history.explain import explain
+from aigate.ledger import BreakGlass, Outcome
 from aigate.values import gap
 from story import KAI, NOBODY, START, Story, book_of, registry_of, told
 
@@ -91,6 +96,183 @@ def test_adopted_and_break_glass_are_no_allow() -> None:
     assert [answers[n].exit_code for n in "12"] == [1, 1]
 
 
+# ---- past the gate
+
+
+def _by_hand(story: Story, number: str = "4") -> None:
+    story.fake.aliases["churn", "champion"] = number
+
+
+def _rolled_back_from(story: Story) -> None:
+    _by_hand(story)
+    story.rollback("3")
+
+
+def _looked_at_and_left(story: Story) -> None:
+    _by_hand(story)
+    story.rollback("3", outcome="not_applied")
+    story.rollback("3", outcome="abandoned")
+
+
+def _found_in_a_conflict(story: Story) -> None:
+    story.promote("2", outcome=None)
+    _by_hand(story)
+    story.write(Outcome(of=9, result="conflict", found="4"))
+
+
+@pytest.mark.parametrize(
+    ("change", "seq", "until", "words"),
+    [
+        pytest.param(
+            _rolled_back_from, 9, True, "rollback of @champion from v4 to v3", id="rolled back from"
+        ),
+        pytest.param(
+            _looked_at_and_left, 10, False, "from v4 to v3 (abandoned)", id="a rollback that failed"
+        ),
+        pytest.param(_found_in_a_conflict, 10, False, "found to hold the alias", id="a conflict"),
+    ],
+)
+def test_a_version_that_served_past_the_gate_is_not_called_one_that_never_served(
+    change: Callable[[Story], None], seq: int, until: bool, words: str
+) -> None:
+    story = told()
+    change(story)
+    got = explain("churn", "champion", "4", None, story.now, book_of(story.lines))
+    assert (got.answer, got.exit_code, got.tenure) == ("ungated", 1, None)
+    (passage,) = got.passages
+    assert (passage.seq, passage.until is not None) == (seq, until)
+    assert passage.after == datetime(2026, 11, 11, 12, 8, tzinfo=UTC)
+    assert any(words in mention.words for mention in got.mentions)
+    others = [explain("churn", "champion", n, None, story.now, book_of(story.lines)) for n in "123"]
+    assert [other.passages for other in others] == [()] * 3
+
+
+@pytest.mark.parametrize(
+    ("on", "answer"),
+    [
+        pytest.param("2026-11-11", "ungated", id="the day after which it may have come"),
+        pytest.param("2026-11-10", "never", id="before the ledger put another one there"),
+        pytest.param("2026-11-12", "ungated", id="the day on which it was found"),
+        pytest.param("2026-11-30", "never", id="after it was rolled back from"),
+    ],
+)
+def test_when_it_may_have_served_past_the_gate(on: str, answer: Answer) -> None:
+    story = told()
+    _rolled_back_from(story)
+    got = explain("churn", "champion", "4", span(on), story.now, book_of(story.lines))
+    assert got.answer == answer
+
+
+def test_a_version_that_was_allowed_once_and_served_last_past_the_gate_is_no_allow() -> None:
+    story = told()
+    _by_hand(story, "2")
+    story.rollback("3")
+    got = explain("churn", "champion", "2", None, story.now, book_of(story.lines))
+    assert (got.answer, got.exit_code) == ("ungated", 1)
+    then = explain("churn", "champion", "2", span("2026-11-09"), story.now, book_of(story.lines))
+    assert (then.answer, then.exit_code) == ("promoted", 0)
+
+
+def test_a_version_that_holds_the_alias_now_past_the_gate() -> None:
+    story = told()
+    _by_hand(story)
+    got = why(story.sight(), "champion", "4", None)
+    assert (got.answer, got.exit_code) == ("ungated", 1)
+    assert got.passages[-1].seq is None
+    story.promote("4", outcome=None)  # an intent that may have brought it explains that
+    assert why(story.sight(), "champion", "4", None).answer == "never"
+
+
+def _glass_for_4(story: Story) -> None:
+    until = story.now + timedelta(hours=1)
+    body = BreakGlass(
+        alias="champion", to=story.identity("4"), reason="outage", role="approver", expires=until
+    )
+    story.write(body, KAI)
+
+
+def _another_alias(story: Story) -> None:
+    story.promote("4", alias="shadow")
+
+
+def _lost(story: Story) -> None:
+    story.adopt("3", lost="the receipt on v4 has sha256:… for entry 40")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(_glass_for_4, "break-glass for @champion (approver): outage", id="break-glass"),
+        pytest.param(_another_alias, "promote of @shadow from v3 to v4 (applied)", id="another alias"),
+        pytest.param(_lost, "accepted as lost: the receipt on v4", id="a loss"),
+    ],
+)
+def test_every_entry_that_names_a_version_is_named(change: Callable[[Story], None], words: str) -> None:
+    story = told()
+    change(story)
+    got = explain("churn", "champion", "4", None, story.now, book_of(story.lines))
+    assert got.answer == "never"
+    assert [words in mention.words for mention in got.mentions] == [True]
+
+
+# ---- returned to
+
+
+def _adopted_first(story: Story) -> None:
+    story.adopt("1")
+
+
+def _glass_first(story: Story) -> None:
+    leave = BreakGlass(
+        alias="champion",
+        to=story.identity("1"),
+        reason="outage",
+        role="approver",
+        expires=story.now + timedelta(hours=1),
+    )
+    story.promote("1", glass=story.write(leave, KAI).seq)
+
+
+def _decided_and_adopted(story: Story) -> None:
+    story.promote("1")
+    story.adopt("1")
+
+
+@pytest.mark.parametrize(
+    ("before", "origin", "code"),
+    [
+        pytest.param(_adopted_first, "adopted", 1, id="adopted"),
+        pytest.param(_glass_first, "glass", 1, id="break-glass"),
+        pytest.param(lambda story: None, "undecided", 1, id="never decided"),
+        pytest.param(lambda story: story.promote("1"), "promoted", 0, id="decided"),
+        pytest.param(_decided_and_adopted, "promoted", 0, id="decided, and adopted later"),
+    ],
+)
+def test_a_rollback_is_no_allow_where_none_was_given_before(
+    before: Callable[[Story], object], origin: str, code: int
+) -> None:
+    story = Story()
+    before(story)
+    story.promote("2")
+    story.rollback("1")
+    got = why(story.sight(), "champion", "1", None)
+    assert (got.answer, got.origin, got.exit_code) == ("returned", origin, code), got.looks
+
+
+@pytest.mark.parametrize(
+    ("version", "fix"),
+    [
+        ("M", "write it as aigate why M@3"),
+        ("M@", "write it as aigate why M@3"),
+        ("my model@x", "write it as aigate why 'my model@3'"),
+    ],
+)
+def test_a_question_without_a_version_is_answered_with_that_model(version: str, fix: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        _asked(version)
+    assert caught.value.fix == fix
+
+
 def test_what_was_tried_and_moved_nothing_is_told() -> None:
     story = Story()
     story.promote("1")
@@ -124,9 +306,21 @@ def test_status_of_a_story() -> None:
 def test_status_sees_an_alias_that_was_moved_by_hand() -> None:
     story = told()
     story.fake.aliases["churn", "champion"] = "4"
-    got = status("churn", "champion", story.now, book_of(story.lines), registry_of(story))
-    assert "@champion is on v4, and the ledger put it on v3" in got.drift
-    assert "MLflow does not keep that" in got.drift
+    got = status_of(story.sight(), "champion", "production")
+    assert "@champion is on v4; aigate put it on v3" in got.drift
+    assert "MLflow does not record who" in got.drift
+
+
+def test_status_names_twins_and_accepted_losses() -> None:
+    story = told()
+    story.adopt("3", lost="the receipt on v2 has sha256:… for entry 40")
+    story.fake.aliases["churn", "Champion"] = "4"
+    story.fake.aliases["churn", "challenger"] = "4"
+    got = status_of(story.sight(), "champion", "production")
+    assert [(twin.alias, twin.version) for twin in got.twins] == [("Champion", "4")]
+    assert [(loss.seq, loss.by, loss.lost[:17]) for loss in got.losses] == [
+        (9, "user:kai", "the receipt on v2")
+    ]
 
 
 @pytest.mark.parametrize("down", ["registry", "ledger", "both"])

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aigate.account import Book, status
+from aigate.account import Book
 from aigate.audit import Audit, audit
 from aigate.enforce.receipts import ANCHOR, RECEIPT
-from aigate.ledger import BreakGlass, Chain, Head, Outcome, Resume, Review, read_chain
+from aigate.history import status_of
+from aigate.ledger import Adopt, BreakGlass, Chain, Head, Outcome, Resume, Review, read_chain
 from aigate.remarks import Remark
 from story import KAI, NOBODY, Story, book_of, forge, registry_of, told
 
@@ -132,8 +133,8 @@ def test_entries_after_a_fault_are_counted() -> None:
     story = told()
     lines = [story.lines[0], b"{}", *story.lines[2:]]
     (remark,) = [r for r in found(examine(story, lines), "chain") if r.gravity == "broken"]
-    assert remark.where == "entry 2"
-    assert "6 after it cannot be believed" in remark.what
+    assert remark.where == "entry 3"  # the one before it is void, and no longer what this one follows
+    assert "5 after it cannot be believed" in remark.what
 
 
 # ---- everything else
@@ -222,9 +223,38 @@ def _glass(story: Story) -> None:
     story.promote("4", glass=story.write(body, KAI).seq)
 
 
+def _unvouched(story: Story) -> None:
+    story.rollback("4", role="approver")
+
+
+def _unvouched_from_past_the_gate(story: Story) -> None:
+    story.fake.aliases["churn", "champion"] = "4"
+    story.rollback("3")
+    story.rollback("4")
+
+
+def _junk(story: Story) -> None:
+    story.lines.append(b"junk")
+
+
 @pytest.mark.parametrize(
     ("change", "code", "gravity", "words"),
     [
+        pytest.param(
+            _unvouched,
+            "unvouched",
+            "warning",
+            "in the right of approver",
+            id="a rollback to what never served",
+        ),
+        pytest.param(
+            _unvouched_from_past_the_gate,
+            "unvouched",
+            "warning",
+            "user:kai rolled @champion back to v4, which had never come",
+            id="a rollback to what served past the gate",
+        ),
+        pytest.param(_junk, "void", "warning", "junk in the place of entry 9", id="junk"),
         pytest.param(
             _copy_receipt, "receipt", "broken", "copied from another version", id="a copied receipt"
         ),
@@ -243,7 +273,7 @@ def _glass(story: Story) -> None:
         ),
         pytest.param(_lost_anchor, "anchor", "warning", "is gone", id="a lost anchor"),
         pytest.param(lambda s: s.model_tag(ANCHOR, "1"), "anchor", "broken", "not an anchor", id="no anchor"),
-        pytest.param(_moved_by_hand, "drift", "broken", "nobody recorded who", id="moved by hand"),
+        pytest.param(_moved_by_hand, "drift", "broken", "MLflow does not record who", id="moved by hand"),
         pytest.param(_taken_away, "drift", "broken", "on no version", id="taken away"),
         pytest.param(_twin("Champion"), "twin", "broken", "looks like it", id="another case"),
         pytest.param(_twin("ｃｈａｍｐｉｏｎ"), "twin", "broken", "looks like it", id="full width"),
@@ -277,6 +307,27 @@ def test_what_an_audit_finds(change: Callable[[Story], object], code: str, gravi
         assert got.exit_code == 1
 
 
+def test_junk_that_was_given_up_is_still_shown() -> None:
+    story = told()
+    story.lines.append(b"junk")
+    story.ledger.refresh()
+    body = Adopt(alias="champion", from_=None, to=story.identity("3"), reason="junk", role="approver", void=9)
+    story.write(body, KAI)
+    (remark,) = found(examine(story, story.lines), "void")
+    assert remark.gravity == "warning"
+    assert "user:kai gave it up in entry 10" in remark.what
+    assert not found(examine(story, story.lines), "chain")
+
+
+def test_a_rollback_to_what_was_allowed_or_adopted_is_no_promotion() -> None:
+    story = told()
+    story.adopt("4")
+    story.promote("2")
+    story.rollback("4")
+    story.rollback("1")
+    assert not found(examine(story, story.lines), "unvouched")
+
+
 @pytest.mark.parametrize(("holder", "drifted"), [("3", False), ("4", False), ("2", True)])
 def test_an_open_intent_explains_where_it_may_have_left_the_alias_and_no_other_place(
     holder: str, drifted: bool
@@ -285,7 +336,7 @@ def test_an_open_intent_explains_where_it_may_have_left_the_alias_and_no_other_p
     story.promote("4", outcome=None)
     story.fake.aliases["churn", "champion"] = holder
     assert bool(found(examine(story, story.lines), "drift")) == drifted
-    got = status("churn", "champion", story.now, book_of(story.lines), registry_of(story))
+    got = status_of(story.sight(), "champion", "production")
     assert bool(got.drift) == drifted
 
 

@@ -19,7 +19,7 @@ from aigate.evaluate import decide
 from aigate.gate import evaluate_snapshot
 from aigate.history import known_good, status_of, why
 from aigate.history.verify import decided_again, evaluated_again
-from aigate.ledger import Halt, Intent, Kept
+from aigate.ledger import Halt, Identity, Intent, Kept
 from aigate.manifest import RollbackRules
 from aigate.report.json import decision_id, record
 from aigate.testing import passing_snapshot
@@ -281,9 +281,13 @@ def test_other_policies_and_other_manifests_are_not_run(loaded: LoadedManifest) 
 # ---- status
 
 
+def holder(story: Story) -> Identity | None:
+    return story.ledger.standing.holder("champion")
+
+
 def test_known_good_is_the_last_that_soaked_and_is_free() -> None:
     story = told()
-    good = known_good(story.ledger.standing, "champion", story.now, RollbackRules())
+    good = known_good(story.ledger.standing, "champion", holder(story), story.now, RollbackRules())
     assert good is not None
     assert (good.identity.version, good.soaked, good.lived) == ("1", True, timedelta(days=7, minutes=2))
 
@@ -292,10 +296,69 @@ def test_one_that_did_not_soak_is_better_than_none_and_says_so() -> None:
     story = Story()
     story.promote("1")
     story.promote("2")
-    good = known_good(story.ledger.standing, "champion", story.now, RollbackRules())
+    good = known_good(story.ledger.standing, "champion", holder(story), story.now, RollbackRules())
     assert good is not None
     assert (good.identity.version, good.soaked) == ("1", False)
-    assert known_good(Story().ledger.standing, "champion", story.now, RollbackRules()) is None
+    assert known_good(Story().ledger.standing, "champion", None, story.now, RollbackRules()) is None
+
+
+def _of_one(story: Story) -> Any:
+    return story.fake.versions["churn", "1"]
+
+
+def _no_model(story: Story) -> None:
+    story.fake.logged["m-" + "1" * 32] = None
+    story.fake.fails["logged m-" + "1" * 32] = RegistryError("not_found", "no such model")
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "words", "code"),
+    [
+        pytest.param(lambda s: None, "ok", "files not checked", 0, id="there"),
+        pytest.param(lambda s: s.fake.versions.pop(("churn", "1")), "bad", "it is deleted", 0, id="deleted"),
+        pytest.param(
+            lambda s: _of_one(s).update(creation_timestamp=_of_one(s)["creation_timestamp"] + 1000),
+            "bad",
+            "it was deleted and made anew",
+            0,
+            id="made anew",
+        ),
+        pytest.param(_no_model, "bad", "its model is gone", 0, id="its model is gone"),
+        pytest.param(
+            lambda s: _of_one(s).update(status="FAILED_REGISTRATION"),
+            "bad",
+            "it is FAILED_REGISTRATION",
+            0,
+            id="not ready",
+        ),
+        pytest.param(
+            lambda s: s.fake.fails.update({"version churn 1": RegistryError("unreachable", "answered 503")}),
+            "unknown",
+            "answered 503",
+            3,
+            id="not to be had",
+        ),
+    ],
+)
+def test_the_last_known_good_is_looked_at(
+    change: Callable[[Story], object], state: str, words: str, code: int
+) -> None:
+    story = told()
+    change(story)
+    got = status_of(story.sight(), "champion", "production")
+    good = got.known_good
+    assert good is not None
+    assert gap(good) is None
+    assert (good.identity.version, good.state, got.exit_code) == ("1", state, code)
+    assert words in good.words
+
+
+def test_what_was_taken_from_the_alias_by_hand_is_what_a_rollback_returns_to() -> None:
+    story = told()
+    story.fake.aliases["churn", "champion"] = "4"
+    got = status_of(story.sight(), "champion", "production").known_good
+    assert got is not None
+    assert got.identity.version == "3"
 
 
 def test_status_with_the_ledger_or_the_registry_down() -> None:

@@ -25,6 +25,7 @@ from aigate.ledger import (
     Identity,
     Outcome,
     Resume,
+    Void,
     check_anchor,
     next_entry,
     read_chain,
@@ -153,8 +154,7 @@ def test_a_longer_entry_is_refused_before_it_is_written() -> None:
 
 def test_a_longer_entry_is_not_believed() -> None:
     line = written(_long(MAX_ENTRY)).replace(b'"run":"', b'"run":"r')
-    [fault] = read_chain(MODEL, [line]).faults
-    assert f"{MAX_ENTRY + 1} bytes" in fault.what
+    assert f"{MAX_ENTRY + 1} bytes" in void(line)
 
 
 def test_length_is_counted_in_bytes() -> None:
@@ -194,6 +194,15 @@ def broken(lines: list[bytes]) -> int:
     assert len(chain.entries) == len(chain.digests) == seq - 1, "nothing after a fault is believed"
     assert chain.faults[0].what
     return seq
+
+
+def void(line: bytes) -> str:
+    """Why a line, by itself, is no entry; fails where it is one."""
+    chain = read_chain(MODEL, [line])
+    assert chain.faults == ()
+    (entry,) = chain.entries
+    assert isinstance(entry.body, Void)
+    return entry.body.what
 
 
 @pytest.mark.parametrize("seq", range(1, len(_LINES)))
@@ -335,13 +344,42 @@ SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
 def test_an_entry_has_one_spelling(spelling: Callable[[bytes], bytes]) -> None:
     changed = spelling(_LINES[0])
     assert changed != _LINES[0]
-    assert broken([changed]) == 1
-    assert broken([changed, *_LINES[1:]]) == 1
+    assert void(changed)
+    assert broken([changed, *_LINES[1:]]) == 2
 
 
 @given(st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
 def test_no_rubbish_is_an_entry(line: bytes) -> None:
-    assert broken([line]) == 1
+    assert void(line)
+
+
+def test_what_somebody_else_puts_into_the_ledger_counts_for_nothing_and_stops_nothing() -> None:
+    junk = b"hello"
+    head = Head(seq=len(_LINES) + 1, digest=digest_bytes(junk))
+    after = written(next_entry(head, MODEL, outcome(1), at=NOW, actor=ROBIN, nonce=NONCE))
+    chain = read_chain(MODEL, [*_LINES, junk, after])
+    assert chain.faults == ()
+    assert [entry.seq for entry in chain.entries] == list(range(1, len(_LINES) + 3))
+    assert isinstance(chain.entries[-2].body, Void)
+    assert chain.head == Head(seq=len(_LINES) + 2, digest=digest_bytes(after))
+    assert read_chain(MODEL, [*_LINES, b"hellO", after]).faults[0].seq == len(_LINES) + 2
+    assert check_anchor(read_chain(MODEL, [*_LINES[:-1], junk]), _HEAD, "the tag") is not None
+
+
+def test_an_entry_in_the_wrong_place_stops_all_until_it_is_given_up_by_name() -> None:
+    forged = written(next_entry(None, MODEL, outcome(1), at=NOW, actor=ROBIN, nonce=NONCE))
+    seq = len(_LINES) + 1
+    assert broken([*_LINES, forged]) == seq
+    head = Head(seq=seq, digest=digest_bytes(forged))
+    for given_up, faults in ((seq, 0), (None, 1), (seq - 1, 1)):
+        body = Adopt(alias="champion", from_=None, to=None, reason="junk", role="approver", void=given_up)
+        after = written(next_entry(head, MODEL, body, at=NOW, actor=ROBIN, nonce=NONCE))
+        assert len(read_chain(MODEL, [*_LINES, forged, after]).faults) == faults
+
+
+def test_nobody_can_write_that_a_line_is_void() -> None:
+    line = _LINES[0].replace(b'"kind":"adopt"', b'"kind":"void"')
+    assert void(line)
 
 
 def _places(value: Any, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -477,5 +515,4 @@ def test_an_outcome_names_an_entry() -> None:
 def test_a_huge_number_beside_a_rare_character_is_a_fault() -> None:
     history = History()
     history.add(outcome(1, detail="\U0001f600"))
-    line = history.lines[0].replace(b'"of":1', b'"of":9007199254740993')
-    assert read_chain(MODEL, [line]).faults
+    assert void(history.lines[0].replace(b'"of":1', b'"of":9007199254740993'))

@@ -22,11 +22,13 @@ from aigate.window import (
     bounded,
     called,
     drifted,
+    oldest,
     read_heartbeat,
+    since,
     take,
     write_heartbeat,
 )
-from watching import DAY, HOUR, follow, identity, incumbent
+from watching import DAY, HOUR, MINUTE, RULES, START, follow, identity, incumbent
 
 
 def reading(verdict: Read, mark: int = 0, *, version: str | None = "1", short: str = "") -> Reading:
@@ -114,7 +116,7 @@ def test_a_narrower_window_forgets_what_is_too_long_ago() -> None:
     assert window is not None
     narrow = take(window, reading("keep", 9), 2)
     assert narrow is not None
-    assert (narrow.ticks, len(narrow.measured)) == ("rk", 2)
+    assert (narrow.letters, len(narrow.measured)) == ("rk", 2)
 
 
 ROWS = st.lists(
@@ -175,7 +177,7 @@ def test_a_worse_past_never_calls_for_less(readings: list[Reading], rules: Watch
 def test_a_window_stays_small(readings: list[Reading], rules: WatchRules) -> None:
     window = follow(readings, rules)[0]
     if window is not None:
-        assert len(window.ticks) <= rules.of
+        assert len(window.letters) <= rules.of
         assert len(window.measured) <= rules.of
 
 
@@ -223,7 +225,8 @@ def test_the_largest_window_fits_into_a_tag() -> None:
     assert cut.window.measured == window.measured[-len(cut.window.measured) :]
 
 
-WHOLE = write_heartbeat(beat(Window(champion=incumbent("1"), ticks="kr")))
+FIRST, SECOND = "k3h0000", "r3h0001"
+WHOLE = write_heartbeat(beat(Window(champion=incumbent("1"), ticks=FIRST + SECOND)))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +238,11 @@ WHOLE = write_heartbeat(beat(Window(champion=incumbent("1"), ticks="kr")))
         pytest.param("{}", "no heartbeat", id="an-object"),
         pytest.param("[" * 3000, "no heartbeat", id="deep"),
         pytest.param(WHOLE + " ", "not in the form", id="white-space"),
-        pytest.param(WHOLE.replace('"kr"', '"kx"'), "window.ticks", id="another-letter"),
+        pytest.param(WHOLE.replace(SECOND, "x3h0001"), "window.ticks", id="another-letter"),
+        pytest.param(WHOLE.replace(SECOND, "r"), "window.ticks", id="no-time"),
+        pytest.param(WHOLE.replace(SECOND, "r3h0000"), "one after the other", id="at-the-same-time"),
+        pytest.param(WHOLE.replace(SECOND, "r3gzzzz"), "one after the other", id="out-of-order"),
+        pytest.param(WHOLE.replace(SECOND, "rzzzzzz"), "later than itself", id="a-reading-of-the-future"),
         pytest.param(WHOLE.replace("watch/v1", "watch/v2"), "schema", id="another-schema"),
         pytest.param(WHOLE.replace('"drift":false', '"drift":0'), "drift", id="loose-type"),
         pytest.param(WHOLE.replace('"drift"', '"more":1,"drift"'), "more", id="another-key"),
@@ -258,6 +265,67 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 def test_clocks_may_differ_a_little() -> None:
     assert isinstance(read_heartbeat(write_heartbeat(beat(at=NOW + timedelta(minutes=1))), NOW), Heartbeat)
+
+
+# What of a window is believed
+
+
+def at(one: Reading, when: timedelta) -> Reading:
+    return one.model_copy(update={"at": NOW + when})
+
+
+@pytest.mark.parametrize(
+    ("before", "bad"),
+    [
+        pytest.param(MINUTE, 2, id="a-minute"),
+        pytest.param(8 * DAY, 2, id="eight-days"),
+        pytest.param(8 * DAY + timedelta(seconds=1), 1, id="too-old"),
+        pytest.param(timedelta(0), 1, id="the-same-moment"),
+        pytest.param(-MINUTE, 1, id="the-future"),
+    ],
+)
+@pytest.mark.parametrize("verdict", ["rollback", "halt"])
+def test_a_reading_counts_only_before_the_present_one_and_not_for_long(
+    verdict: Read, before: timedelta, bad: int
+) -> None:
+    window = take(None, at(reading(verdict, 1), -before), 3)
+    now = reading(verdict, 2)
+    window = take(window, now, 3)
+    assert called(window, now, RULES).bad == bad
+
+
+def test_a_wider_window_goes_further_back() -> None:
+    assert (oldest(3), oldest(8), oldest(30)) == (8 * DAY, 8 * DAY, 30 * DAY)
+
+
+def test_what_is_read_again_is_as_young_as_its_last_reading() -> None:
+    window = None
+    for days in range(-9, 0):
+        window = take(window, at(reading("rollback", 1), days * DAY), 3)
+    now = reading("rollback", 2)
+    assert called(take(window, now, 3), now, RULES).bad == 2
+
+
+def test_what_is_dated_before_the_alias_was_moved_is_left_out() -> None:
+    window = follow(row("r1 h r2 h"))[0]
+    assert since(window, START) == window
+    later = since(window, START + 2 * MINUTE)
+    assert later is not None
+    assert (later.letters, len(later.measured)) == ("rh", 1)
+    none = since(window, NOW)
+    assert none is not None
+    assert (none.letters, none.measured) == ("", ())
+    assert since(None, NOW) is None
+
+
+def test_times_are_in_the_order_of_their_stamps() -> None:
+    window = None
+    for n in (-40 * HOUR, -36 * HOUR, -1 * MINUTE, timedelta(seconds=-1), timedelta(0)):
+        window = take(window, at(reading("halt"), n), 9)
+    assert window is not None
+    assert len(window.looks) == 5
+    assert list(window.looks) == sorted(window.looks)
+    assert read_heartbeat(write_heartbeat(beat(window)), NOW) == beat(window)
 
 
 # Bounds
@@ -444,3 +512,24 @@ def test_drift_is_told_by_creation_time_too() -> None:
     assert "does not know" in drifted(incumbent("2"), standing, "shadow")
     nothing: Body = Adopt(alias="champion", from_=None, to=None, reason="gone", role="owner")
     assert "put it on nothing" in drifted(incumbent("2"), history((HOUR, nothing)), "champion")
+
+
+def test_a_version_that_nobody_allowed_is_nothing_to_return_to() -> None:
+    """A person named version 3 in a rollback: it served for days, and nobody ever promoted or adopted it."""
+    named = [adopted(9 * DAY, "1"), *moved(8 * DAY, 2, "1", "3", "rollback"), *moved(3 * HOUR, 4, "3", "2")]
+    found = bound(history(*named))
+    assert (found.call, "no other version" in found.reasons[-1]) == ("halt", True)
+    allowed = [
+        adopted(12 * DAY, "3"),
+        *moved(11 * DAY, 2, "3", "1"),
+        *moved(10 * DAY, 4, "1", "3", "rollback"),
+    ]
+    back = bound(history(*allowed, *moved(3 * HOUR, 6, "3", "2")))
+    assert back.call == "rollback"
+
+
+def test_a_move_of_the_future_is_told_as_that() -> None:
+    found = bound(history(adopted(9 * DAY, "1"), *moved(-6 * HOUR, 2, "1", "2")))
+    assert found.call == "wait"
+    assert "by this machine's clock in the future" in found.reasons[-1]
+    assert "lasts" not in found.reasons[-1]

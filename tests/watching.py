@@ -21,7 +21,9 @@ from aigate.window import Call, Window, called, take
 from memory_store import MemoryStore
 from standard_pack import infos, pack, with_
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+START = NOW - 2 * HOUR
+"""When a row of readings begins."""
 RULES = WatchRules(bad=2, of=3)
 BORN = NOW - timedelta(days=40)
 RETAIN = passing_snapshot("retain")
@@ -45,6 +47,8 @@ def evidence(
     rows: int | None = 5000,
     version: str = "1",
     tag: str | None = None,
+    receipt: str | None = None,
+    anchor: str | None = None,
 ) -> Snapshot:
     """What was found of a champion; each version was created an hour after the one before."""
     champion = RETAIN.champion
@@ -57,11 +61,15 @@ def evidence(
     metric = first.model_copy(update={**reading, "rows": rows, "dataset": data})
     born = {"version": version, "created_at": BORN + timedelta(hours=int(version))}
     subject = champion.subject.model_copy(update=born)
-    tags = () if tag is None else (Tag(key="aigate.watch", value=tag),)
+    kept = {"aigate.watch": tag, "aigate.ledger": anchor}
+    tags = tuple(Tag(key=key, value=text) for key, text in kept.items() if text is not None)
+    own = () if receipt is None else (Tag(key="aigate.receipt", value=receipt),)
     return RETAIN.model_copy(
         update={
             "now": now,
-            "champion": champion.model_copy(update={"subject": subject, "measurements": (metric, *others)}),
+            "champion": champion.model_copy(
+                update={"subject": subject, "measurements": (metric, *others), "tags": own}
+            ),
             "model": RETAIN.model.model_copy(update={"tags": tags}),
         }
     )
@@ -116,6 +124,8 @@ class FakeHands:
         self.version: str | None = None
         self.tag: str | None = None
         self.done: list[str] = []
+        self.asked = 0
+        """How often the ledger was read."""
         self.fails: dict[str, Exception] = {}
         """What a method raises, by its name."""
         numbers = count(1)
@@ -144,6 +154,7 @@ class FakeHands:
     # What a watcher does.
 
     def standing(self) -> Standing:
+        self.asked += 1
         self._try("standing")
         return self.ledger.standing
 
@@ -221,9 +232,11 @@ class FakeHands:
 
 
 def follow(readings: list[Reading], rules: WatchRules = RULES) -> tuple[Window | None, Call]:
-    """What a row of readings comes to."""
-    window, call = None, None
+    """What a row of readings comes to, a minute apart; one that says nothing takes no time."""
+    window, call, number = None, None, 0
     for one in readings:
+        one = one.model_copy(update={"at": START + number * MINUTE})
+        number += one.verdict != "hold"
         window = take(window, one, rules.of)
         call = called(window, one, rules)
     assert call is not None

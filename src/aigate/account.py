@@ -13,20 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from aigate.decision import Decision
-from aigate.ledger import (
-    MOVED,
-    Chain,
-    Entry,
-    Fault,
-    Head,
-    Identity,
-    Intent,
-    Outcome,
-    check_anchor,
-)
-from aigate.manifest import Owner
+from aigate.ledger import Adopt, Chain, Entry, Fault, Head, Identity, Outcome, check_anchor
+from aigate.manifest import Owner, folded
 from aigate.snapshot import Runbook
-from aigate.standing import Glass, HaltInForce, Open, Quarantine, Standing, Tenure, standing
+from aigate.standing import Glass, HaltInForce, Open, Quarantine, Standing, Tenure, Way, standing
 from aigate.values import (
     Digest,
     Duration,
@@ -38,12 +28,14 @@ from aigate.values import (
     VersionNumber,
     gap,
     missing,
-    show_instant,
 )
 
-Answer = Literal["promoted", "glass", "returned", "adopted", "not_then", "never"]
+Answer = Literal["promoted", "glass", "returned", "adopted", "ungated", "not_then", "never"]
 """How a version came to serve: `promoted` by a decision, past one by break-`glass`, `returned` to by a rollback,
-`adopted` without a decision; `not_then`: it served, but not on that day; `never`."""
+`adopted` without a decision, `ungated` without any entry; `not_then`: it served, but not on that day; `never`."""
+
+Origin = Literal["promoted", "glass", "adopted", "undecided"]
+"""How a version that was returned to had first come to serve; `undecided`: it had never been allowed or adopted."""
 
 
 # ---- facts, as they are handed in
@@ -109,6 +101,19 @@ class KnownGood(Model):
     lived: Duration
     soaked: bool
     """Whether it served long enough to be known good, or somebody vouched for it."""
+    state: Literal["ok", "bad", "unknown"] = "unknown"
+    """Whether the registry still has it, and says that it can be served."""
+    words: Text = "nobody looked at it"
+
+
+class Loss(Model):
+    """What of the ledger's past somebody accepted as lost."""
+
+    seq: int
+    at: Instant
+    by: Name
+    lost: Text
+    reason: Text
 
 
 class Status(Model):
@@ -124,7 +129,10 @@ class Status(Model):
     """What the ledger says; None where it has never heard of the alias."""
     drift: Text = ""
     """How the two differ; empty where they do not, or where one of them is not known."""
+    twins: tuple[Held, ...] = ()
+    """Aliases that look like this one: which of them serving reads nobody knows."""
     known_good: Evident[KnownGood | None] = None
+    losses: tuple[Loss, ...] = ()
     halts: tuple[HaltInForce, ...] = ()
     quarantined: tuple[Quarantine, ...] = ()
     open: tuple[Open, ...] = ()
@@ -174,6 +182,34 @@ class Attempt(Model):
     detail: Text = ""
 
 
+class Passage(Model):
+    """A time in which a version held the alias, and no entry says how it got there: it was moved past the gate."""
+
+    identity: Identity | None
+    """None where only its number is known."""
+    after: Instant | None
+    """When the ledger last put the alias elsewhere: it came after that. None where the ledger never did."""
+    seen: Instant
+    """When it was found there."""
+    until: Instant | None = None
+    """When it was moved away; None where it still holds the alias, or nobody knows until when it did."""
+    left_by: Way | None = None
+    seq: int | None = None
+    """The entry that tells; None where the registry says so now."""
+    by: Name = ""
+    """Who wrote that entry."""
+    reason: Text = ""
+
+
+class Mention(Model):
+    """An entry that names a version."""
+
+    seq: int
+    at: Instant
+    by: Name
+    words: Text
+
+
 class Look(Model):
     """One thing that was verified."""
 
@@ -198,7 +234,13 @@ class Explanation(Model):
     """Every time it served."""
     instead: tuple[Tenure, ...] = ()
     """What served at the time that was asked about, where that was another version."""
+    passages: tuple[Passage, ...] = ()
+    """Every time it was found to hold the alias past the gate."""
     attempts: tuple[Attempt, ...] = ()
+    mentions: tuple[Mention, ...] = ()
+    """Every entry that names it."""
+    origin: Origin | None = None
+    """For one that was returned to: how it had first come."""
     entry: Entry | None = None
     """The entry that the answer rests on; for a rollback, the promotion by which the version was allowed."""
     digest: Digest | None = None
@@ -216,7 +258,7 @@ class Explanation(Model):
             return 1
         if gap(self.answer) is not None:
             return 3
-        if self.answer not in ("promoted", "returned"):
+        if self.answer != "promoted" and (self.answer, self.origin) != ("returned", "promoted"):
             return 1
         return 3 if any(look.state == "unknown" for look in self.looks) else 0
 
@@ -259,30 +301,31 @@ def watched_at(tag: str | None) -> Evident[Instant | None]:
     return at
 
 
-def differing(model: str, alias: str, tenure: Tenure | None, live: Evident[Identity | None]) -> str:
-    """Say how the registry's alias differs from the ledger; empty where it does not or nobody knows."""
-    if gap(live) is not None:
-        return ""
-    if tenure is None:
-        return (
-            "" if live is None else f"@{alias} is on v{live.version}, and the ledger has no entry about that"
-        )
-    expected = tenure.identity
-    if expected is None and live is None:
-        return ""
-    if expected is not None and live is not None and expected.same_version(live):
-        return ""
-    anew = expected is not None and live is not None and expected.version == live.version
-    made = ", another version of that number: it was deleted and made anew" if anew else ""
-    return (
-        f"@{alias} is on {named(live)}{made}, and the ledger put it on {named(expected)} at "
-        f"{show_instant(tenure.since)}: nobody recorded who moved it, MLflow does not keep that"
-    )
-
-
 def named(identity: Identity | None) -> str:
     """Name a version for people."""
     return "no version" if identity is None else f"v{identity.version}"
+
+
+def twins_of(registry: Registry, alias: str) -> tuple[Held, ...]:
+    """Return the aliases that look like another one and are not."""
+    return tuple(
+        held for held in registry.aliases if held.alias != alias and folded(held.alias) == folded(alias)
+    )
+
+
+def losses_of(chain: Chain) -> tuple[Loss, ...]:
+    """Return what was accepted as lost, oldest first."""
+    return tuple(
+        Loss(
+            seq=entry.seq,
+            at=entry.at,
+            by=entry.actor.name,
+            lost=entry.body.lost,
+            reason=entry.body.reason,
+        )
+        for entry in chain.entries
+        if isinstance(entry.body, Adopt) and entry.body.lost
+    )
 
 
 def status(
@@ -292,11 +335,16 @@ def status(
     book: Evident[Book],
     registry: Evident[Registry],
     *,
+    drift: str = "",
     known_good: KnownGood | None = None,
     owner: Owner | None = None,
     runbooks: tuple[Runbook, ...] = (),
 ) -> Status:
-    """Return what is in service; what is not known is said, and hides nothing that is."""
+    """Return what is in service; what is not known is said, and hides nothing that is.
+
+    `drift` says how the registry's alias differs from what the ledger says;
+    it is told only where the ledger can be believed.
+    """
     unknown: list[str] = []
     holder: Evident[VersionNumber | None]
     live: Evident[Identity | None]
@@ -319,6 +367,7 @@ def status(
         "now": now,
         "holder": holder,
         "watched": watched,
+        "twins": () if gap(registry) is not None else twins_of(registry, alias),
         "registry": "" if gap(registry) is not None else registry.shown,
         "owner": owner,
         "runbooks": runbooks,
@@ -331,9 +380,10 @@ def status(
     found = standing(chain)
     faults = (*chain.faults, *_off(book, registry))
     tenure: Evident[Tenure | None] = found.tenure(alias)
-    drift = "" if faults else differing(model, alias, tenure, live)
-    if gap(live) is None and under_way(found, alias, live):
+    if faults or (gap(live) is None and under_way(found, alias, live)):
         drift = ""
+    if known_good is not None and known_good.state == "unknown" and not faults and gap(registry) is None:
+        unknown.append(f"the last known good, v{known_good.identity.version}: {known_good.words}")
     if faults:  # what stands behind the fault may have changed all of it
         tenure = missing("the ledger cannot be believed", book.line)
     return Status(
@@ -341,6 +391,7 @@ def status(
         tenure=tenure,
         drift=drift,
         known_good=missing("the ledger cannot be believed", book.line) if faults else known_good,
+        losses=losses_of(chain),
         halts=found.halts,
         quarantined=found.quarantined,
         open=found.open,
@@ -400,94 +451,3 @@ def span(text: str) -> Span:
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 _DAY_LESS = timedelta(days=1) - timedelta(microseconds=1)
-
-
-def tenures_of(found: Standing, alias: str, version: str) -> tuple[Tenure, ...]:
-    """Return every time a version of that number held an alias, oldest first."""
-    return tuple(
-        t
-        for t in found.tenures
-        if t.alias == alias and t.identity is not None and t.identity.version == version
-    )
-
-
-def attempts_of(chain: Chain, alias: str, version: str) -> tuple[Attempt, ...]:
-    """Return the intents to move an alias to a version that moved nothing, oldest first."""
-    outcomes = outcomes_of(chain)
-    found = []
-    for entry in chain.entries:
-        body = entry.body
-        if not isinstance(body, Intent) or body.alias != alias or body.to.version != version:
-            continue
-        outcome = outcomes.get(entry.seq)
-        if outcome is not None and outcome.result in MOVED:
-            continue
-        found.append(
-            Attempt(
-                seq=entry.seq,
-                at=entry.at,
-                action=body.action,
-                by=entry.actor.name,
-                result="open" if outcome is None else outcome.result,
-                detail="" if outcome is None else outcome.detail,
-            )
-        )
-    return tuple(found)
-
-
-def explain(
-    model: str, alias: str, version: str, on: Span | None, now: datetime, book: Evident[Book]
-) -> Explanation:
-    """Say how a version came to serve, from the ledger alone; what verifies it is added by who can look."""
-    told: dict[str, Any] = {
-        "model": model,
-        "alias": alias,
-        "version": version,
-        "on": on.said if on else "",
-        "now": now,
-    }
-    if (lost := gap(book)) is not None:
-        return Explanation(**told, answer=missing(lost.missing, lost.source))
-    chain = book.chain
-    found = standing(chain)
-    served = tenures_of(found, alias, version)
-    then = served if on is None else tuple(t for t in served if on.covers(t))
-    tenure = then[-1] if then else None
-    entry = None if tenure is None else chain.entry(_allowed_by(chain, found, tenure))
-    at = None if tenure is None else on
-    return Explanation(
-        **told,
-        answer=_answer(chain, tenure, served),
-        tenure=tenure,
-        tenures=served,
-        instead=()
-        if on is None or at is not None
-        else tuple(t for t in found.tenures if t.alias == alias and on.covers(t)),
-        attempts=attempts_of(chain, alias, version),
-        entry=entry,
-        digest=None if entry is None else chain.digests[entry.seq - 1],
-        entries=len(chain.entries),
-        head=chain.head,
-        ledger=book.line,
-    )
-
-
-def _answer(chain: Chain, tenure: Tenure | None, served: tuple[Tenure, ...]) -> Answer:
-    if tenure is None:
-        return "not_then" if served else "never"
-    entry = chain.entry(tenure.seq)
-    if entry is not None and isinstance(entry.body, Intent) and entry.body.glass is not None:
-        return "glass"
-    ways: dict[str, Answer] = {"promote": "promoted", "rollback": "returned", "adopt": "adopted"}
-    return ways[tenure.by]
-
-
-def _allowed_by(chain: Chain, found: Standing, tenure: Tenure) -> int:
-    """Return the entry that a tenure's right rests on: for a rollback, how the version first came to serve."""
-    identity = tenure.identity
-    if tenure.by != "rollback" or identity is None:
-        return tenure.seq
-    before = [t for t in found.tenures if t.alias == tenure.alias and t.since < tenure.since]
-    same = [t for t in before if t.identity is not None and t.identity.same_version(identity)]
-    promoted = [t.seq for t in same if t.by == "promote"] or [t.seq for t in same if t.by == "adopt"]
-    return promoted[-1] if promoted else tenure.seq

@@ -17,16 +17,16 @@ from aigate.account import (
     Registry,
     Seen,
     command,
-    differing,
     head_of,
     live_of,
     named,
     outcomes_of,
+    twins_of,
     under_way,
 )
 from aigate.decision import Verdict
 from aigate.ledger import MOVED, Adopt, Chain, Halt, Head, Identity, Intent, Kept, Outcome, check_anchor
-from aigate.manifest import folded
+from aigate.plan import drift
 from aigate.remarks import (
     GRAVITIES,
     Gravity,
@@ -137,7 +137,7 @@ def audit(
         remarks += _papers(papers)
         if lost_registry is None:
             remarks += _receipts(model, chain, registry)
-            remarks += () if chain.faults else _drift(model, chain, registry, alias)
+            remarks += () if chain.faults else _drift(chain, registry, alias)
             remarks += _versions(model, chain, registry, alias)
         remarks += () if chain.faults else state_remarks(model, standing(chain), now)
     return Audit(
@@ -285,36 +285,26 @@ def _forged(
 
 def _twins(registry: Registry, wanted: Iterable[str]) -> Iterator[Remark]:
     for alias in sorted(wanted):
-        for other in registry.aliases:
-            if other.alias != alias and folded(other.alias) == folded(alias):
-                yield say(
-                    "broken",
-                    "twin",
-                    f"@{other.alias}",
-                    f"it stands beside @{alias} and looks like it: which one serving reads nobody knows",
-                    "delete it in MLflow",
-                )
+        for other in twins_of(registry, alias):
+            yield say(
+                "broken",
+                "twin",
+                f"@{other.alias}",
+                f"it stands beside @{alias} and looks like it: which one serving reads nobody knows",
+                "delete it in MLflow",
+            )
 
 
-def _drift(model: str, chain: Chain, registry: Registry, asked: str) -> Iterator[Remark]:
+def _drift(chain: Chain, registry: Registry, asked: str) -> Iterator[Remark]:
     """Find aliases that are not where the ledger last put them."""
     found = standing(chain)
     for alias in sorted({asked, *_aliases(chain)}):
         live = live_of(registry, registry.holder(alias))
-        tenure = found.tenure(alias)
         if (lost := gap(live)) is not None:
             yield say("unseen", "drift", f"@{alias}", f"which version holds it is not known: {lost.missing}")
-        elif under_way(found, alias, live):
-            continue  # said with the open intents
-        elif what := differing(model, alias, tenure, live):
-            yield say(
-                "broken",
-                "drift" if tenure else "unknown_holder",
-                f"@{alias}",
-                what,
-                f"put it back: {command('rollback', model, '--reason', '…')}; or accept it: "
-                + command("adopt", model, "--reason", "…"),
-            )
+        elif not under_way(found, alias, live):  # that is said with the open intents
+            for blocker in drift(found, alias, live):
+                yield say("broken", blocker.code, f"@{alias}", blocker.message, blocker.fix)
 
 
 _PAPERS = {"record": "decision's record", "snapshot": "evidence"}

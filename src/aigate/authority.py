@@ -35,7 +35,7 @@ def role_of(manifest: Manifest | None, actor: str, need: Need, claimed: str | No
     manifest names neither, the owner's team must be claimed by name. Raises
     NotAllowedError.
     """
-    right = _without_manifest(need, claimed) if manifest is None else _right(manifest, actor, need, claimed)
+    right = _without_manifest(need) if manifest is None else _right(manifest, actor, need, claimed)
     return "".join(c if c.isprintable() else " " for c in right)[:_LONGEST]
 
 
@@ -60,15 +60,13 @@ def _right(manifest: Manifest, actor: str, need: Need, claimed: str | None) -> s
     raise NotAllowedError(*_refusal(manifest, actor, need, owner, claimed))
 
 
-def _without_manifest(need: Need, claimed: str | None) -> str:
+def _without_manifest(need: Need) -> str:
     if need == "halt":
         return NO_MANIFEST
-    if claimed is None:
-        raise NotAllowedError(
-            "who may do that stands in the manifest, and none was found here",
-            "run it where aigate.yaml is, name it with --manifest, or say for whom you act: --as TEAM",
-        )
-    return f"{claimed} (claimed, {NO_MANIFEST})"
+    raise NotAllowedError(
+        "who may do that stands in the manifest, and none was found here",
+        "run it where aigate.yaml is, or name it: --manifest FILE",
+    )
 
 
 def _refusal(

@@ -9,6 +9,7 @@ kept where the chain's keeper cannot quietly change them.
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
@@ -122,6 +123,8 @@ class Intent(Model):
     policies: Digest | None = None
     glass: Seq | None = None
     """The break-glass entry that stands in for an `allow`, where one was used."""
+    role: Name | None = None
+    """In what right a version was named that never served; None where none was needed."""
 
 
 class Outcome(Model):
@@ -170,6 +173,8 @@ class Adopt(Model):
     role: Name
     lost: Annotated[str, StringConstraints(max_length=LONGEST_REASON)] = ""
     """What of the ledger's past is accepted as lost: an anchor that nothing matches any more."""
+    void: Seq | None = None
+    """The entry right before this one, where that was written by somebody who does not keep the ledger's form."""
 
 
 class Clear(Model):
@@ -213,7 +218,18 @@ class Drill(Model):
     seconds: Number
 
 
-Body: TypeAlias = Intent | Outcome | Halt | Resume | Adopt | Clear | BreakGlass | Review | Drill
+class Void(Model):
+    """What stands where an entry should, and is none: somebody else put it there. It counts for nothing.
+
+    Never written by aigate; made when a ledger is read, so that the entries
+    after it keep their numbers.
+    """
+
+    kind: Literal["void"] = "void"
+    what: str
+
+
+Body: TypeAlias = Intent | Outcome | Halt | Resume | Adopt | Clear | BreakGlass | Review | Drill | Void
 
 
 class Entry(Model):
@@ -253,6 +269,8 @@ class Chain(Model):
     entries: tuple[Entry, ...] = ()
     digests: tuple[Digest, ...] = ()
     faults: tuple[Fault, ...] = ()
+    unread: tuple[Digest, ...] = ()
+    """The digests of the lines from the first fault on: they are there, and not believed."""
 
     @property
     def head(self) -> Head | None:
@@ -275,7 +293,7 @@ _BODY_KINDS: dict[str, type[Model]] = {
     "review": Review,
     "drill": Drill,
 }
-"""Every kind of entry, by the word in its body."""
+"""Every kind of entry that is written, by the word in its body."""
 
 KINDS: tuple[str, ...] = tuple(_BODY_KINDS)
 
@@ -304,27 +322,74 @@ def written(entry: Entry) -> bytes:
 def read_chain(model: str, lines: Iterable[bytes]) -> Chain:
     """Read a model's entries in the order in which they are kept, and say what is wrong with them.
 
-    Reading ends at the first entry that cannot be what was written: nothing
-    after it can be believed.
+    A line that is no entry at all is void: who may write beside aigate can put
+    one there, and it must not lock anybody out. It is told from an entry that
+    was tampered with by what follows: the next entry names the digest of the
+    line before it, as it was then. Reading ends at the first line that cannot
+    be what was written: nothing after it can be believed.
     """
+    kept = tuple(lines)
     entries: list[Entry] = []
     digests: list[Digest] = []
-    for line in lines:
-        seq = len(entries) + 1
+    for number, line in enumerate(kept):
+        seq = number + 1
         entry = _entry(line)
-        what = entry if isinstance(entry, str) else _misplaced(entry, model, seq, digests)
-        if what or isinstance(entry, str):
-            return Chain(
-                model=model,
-                entries=tuple(entries),
-                digests=tuple(digests),
-                faults=(Fault(seq=seq, what=what or ""),),
-            )
+        after = kept[number + 1] if seq < len(kept) else None
+        if isinstance(entry, str):
+            entry = _void(entry, model, entries, digests)
+        elif isinstance(entry.body, Void):
+            entry = _void("it says itself that it is none", model, entries, digests)
+        elif what := _misplaced(entry, model, seq, digests):
+            if not _given_up(after, digest_bytes(line), seq):
+                return Chain(
+                    model=model,
+                    entries=tuple(entries),
+                    digests=tuple(digests),
+                    faults=(Fault(seq=seq, what=what),),
+                    unread=tuple(digest_bytes(unread) for unread in kept[number:]),
+                )
+            entry = _void(what, model, entries, digests)
         entries.append(entry)
         digests.append(digest_bytes(line))
     return Chain(model=model, entries=tuple(entries), digests=tuple(digests))
 
 
+def give_up_last(chain: Chain) -> Chain | None:
+    """Return a chain whose last line, which cannot be believed, is void; None where more than that is wrong.
+
+    Only an adoption may follow it, which names it: see `read_chain`.
+    """
+    if len(chain.faults) != 1 or len(chain.unread) != 1:
+        return None
+    entry = _void(chain.faults[0].what, chain.model, chain.entries, chain.digests)
+    return Chain(model=chain.model, entries=(*chain.entries, entry), digests=(*chain.digests, *chain.unread))
+
+
+def _void(what: str, model: str, entries: Sequence[Entry], digests: Sequence[Digest]) -> Entry:
+    """Return what stands for a line that is no entry; its time is that of the entry before it."""
+    return Entry(
+        model=model,
+        seq=len(entries) + 1,
+        prev=digests[-1] if digests else None,
+        at=entries[-1].at if entries else _NO_TIME,
+        actor=Actor(name="unknown"),
+        nonce="0" * 16,
+        body=Void(what=what),
+    )
+
+
+def _given_up(after: bytes | None, digest: Digest, seq: int) -> bool:
+    """Whether the next line is an adoption that names this one as void, and links to it."""
+    following = None if after is None else _entry(after)
+    return (
+        isinstance(following, Entry)
+        and following.prev == digest
+        and isinstance(following.body, Adopt)
+        and following.body.void == seq
+    )
+
+
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Entry)
 
 

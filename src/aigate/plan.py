@@ -32,6 +32,8 @@ from aigate.values import (
 
 READY = "READY"
 DAY = timedelta(hours=24)
+USUAL_ALIAS = "champion"
+"""What a command takes where neither an option nor a manifest names the alias."""
 _LONGEST = timedelta(days=36_500)
 """The longest span that can be written down."""
 
@@ -117,19 +119,25 @@ def command(*words: str) -> str:
     return shlex.join(["aigate", *words])
 
 
+def at(alias: str) -> tuple[str, ...]:
+    """Return the option that names an alias; nothing for the usual one."""
+    return () if alias == USUAL_ALIAS else ("--alias", alias)
+
+
 def standing_in_the_way(
     standing: Standing, alias: str, live: Identity | None, to: Identity | None, now: datetime
 ) -> tuple[Blocker, ...]:
     """Return everything in a model's state that keeps a version from being promoted."""
     return (
-        *_halts(standing, now),
+        *halts(standing, now),
         *drift(standing, alias, live),
         *_quarantined(standing, to),
         *_open(standing),
     )
 
 
-def _halts(standing: Standing, now: datetime) -> tuple[Blocker, ...]:
+def halts(standing: Standing, now: datetime) -> tuple[Blocker, ...]:
+    """Return the halts in force, as what stands in the way."""
     found = []
     for halt in standing.halted(now):
         until = f" until {show_instant(halt.halt.until)}" if halt.halt.until else ""
@@ -147,7 +155,7 @@ def _halts(standing: Standing, now: datetime) -> tuple[Blocker, ...]:
 def drift(standing: Standing, alias: str, live: Identity | None) -> tuple[Blocker, ...]:
     """Return what is wrong where the registry's alias is not where the ledger last put it."""
     known = standing.tenure(alias)
-    adopt = command("adopt", standing.model, "--reason", "…")
+    adopt = command("adopt", standing.model, *at(alias), "--reason", "…")
     if known is None:
         if live is None:
             return ()
@@ -174,7 +182,7 @@ def drift(standing: Standing, alias: str, live: Identity | None) -> tuple[Blocke
             message=f"@{alias} is on {shown(live)}{anew}; aigate put it on {shown(expected)} at "
             f"{show_instant(known.since)} ({known.actor.name}). Somebody moved it past the gate; "
             "MLflow does not record who",
-            fix=f"put it back: {command('rollback', standing.model, '--reason', '…')}; or accept it: {adopt}",
+            fix=f"put it back: {command('rollback', standing.model, *at(alias), '--reason', '…')}; or accept it: {adopt}",
         ),
     )
 
@@ -210,7 +218,7 @@ def bounds(standing: Standing, alias: str, rules: RollbackRules, now: datetime) 
     """Return what keeps an automatic rollback from being made: bounds, cool-down, and no rollback of a rollback."""
     moves = [move for move in standing.moves if move.alias == alias]
     recent = [m for m in moves if m.action == "rollback" and m.automatic and now - m.at < DAY]
-    by_hand = command("rollback", standing.model, "--reason", "…")
+    by_hand = command("rollback", standing.model, *at(alias), "--reason", "…")
     found = []
     if len(recent) >= rules.max_per_day:
         found.append(
@@ -241,6 +249,8 @@ class Candidate(Model):
     vouched: bool
     """Whether somebody adopted it: it counts as known good on his word."""
     decision: Digest | None
+    served: bool = True
+    """Whether it ever held the alias by a decision or on somebody's word."""
 
 
 def candidates(
@@ -259,6 +269,8 @@ def candidates(
         if any(identity.same_version(known.identity) for known in found):
             continue
         served = [t for t in standing.tenures if t.alias == alias and _is(t, identity)]
+        if not any(t.by in ("promote", "adopt") for t in served):
+            continue  # named by a person at night: nobody ever allowed it or vouched for it
         found.append(
             Candidate(
                 identity=identity,
@@ -284,6 +296,8 @@ class Facts(Model):
     stage: str | None
     signature: Evident[Digest | None]
     """Of its inputs and outputs; None where it declares none."""
+    gone: bool = False
+    """Whether the registry says that it has no files."""
 
 
 def weigh(
@@ -307,6 +321,8 @@ def weigh(
 
 
 def _same(candidate: Candidate, facts: Facts) -> Check:
+    if not candidate.served:
+        return Check(name="version", state="warn", words="it never served: nobody vouches for it")
     if candidate.identity.same_version(facts.identity):
         return Check(name="version", state="ok", words=f"v{facts.identity.version} is the one that served")
     return Check(
@@ -327,6 +343,10 @@ def _ready(facts: Facts) -> Check:
 
 
 def _files(candidate: Candidate, facts: Facts) -> Check:
+    if facts.gone:
+        return Check(name="artifact", state="bad", words="its files are gone")
+    if not candidate.served:
+        return Check(name="artifact", state="unknown", words="nobody recorded what its files should be")
     then, now = candidate.identity.artifact_digest, facts.identity.artifact_digest
     for digest, when in ((then, "when it took the alias"), (now, "now")):
         if (lost := gap(digest)) is not None:

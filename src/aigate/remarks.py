@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from aigate.account import Book, command, named, outcomes_of
-from aigate.ledger import MOVED, Adopt, Chain, Entry, Identity, Intent, Outcome
+from aigate.ledger import MOVED, Adopt, Chain, Entry, Identity, Intent, Outcome, Void
 from aigate.standing import Standing
 from aigate.values import Model, Name, Text, show_instant
 
@@ -58,9 +58,13 @@ def history_remarks(model: str, chain: Chain, now: datetime) -> Iterator[Remark]
     holders: dict[str, Identity | None] = {}
     intents: dict[int, Intent] = {}
     ended: set[int] = set()
+    vouched: list[tuple[str, Identity]] = []
     before: datetime | None = None
     for entry in chain.entries:
         where, body = numbered(entry.seq), entry.body
+        if isinstance(body, Void):  # its time is the entry's before it
+            yield _void(chain, entry, body)
+            continue
         if before is not None and entry.at < before - _SKEW:
             yield say(
                 "warning",
@@ -75,13 +79,18 @@ def history_remarks(model: str, chain: Chain, now: datetime) -> Iterator[Remark]
                 yield from () if chain.faults else (_unfinished(model, entry, body, now),)
             elif outcomes[entry.seq].result in MOVED:
                 yield from _moved(entry, body, holders)
+                yield from _unvouched(entry, body, vouched)
                 holders[body.alias] = body.to
+                if body.action == "promote":
+                    vouched.append((body.alias, body.to))
         elif isinstance(body, Outcome):
             yield from _ended(model, entry, body, intents, ended)
             ended.add(body.of)
         elif isinstance(body, Adopt):
             yield _adopted(entry, body)
             holders[body.alias] = body.to
+            if body.to is not None:
+                vouched.append((body.alias, body.to))
 
 
 _SKEW = timedelta(seconds=60)
@@ -110,6 +119,37 @@ def _moved(entry: Entry, body: Intent, holders: Mapping[str, Identity | None]) -
         yield say(
             "note", "glass", where, f"v{body.to.version} was promoted by break-glass (entry {body.glass})"
         )
+
+
+def _void(chain: Chain, entry: Entry, body: Void) -> Remark:
+    """Say that a line of the ledger is no entry; who may write there beside aigate can put one there."""
+    after = chain.entry(entry.seq + 1)
+    given_up = after is not None and isinstance(after.body, Adopt) and after.body.void == entry.seq
+    accepted = f"; {after.actor.name} gave it up in entry {after.seq}" if after and given_up else ""
+    return say(
+        "warning",
+        "void",
+        numbered(entry.seq),
+        f"junk in the place of entry {entry.seq}: written by somebody who may write params there, or an entry "
+        f"that was tampered with; it counts for nothing ({body.what}){accepted}",
+        "find out who else writes into the ledger's store",
+    )
+
+
+def _unvouched(entry: Entry, body: Intent, vouched: list[tuple[str, Identity]]) -> Iterator[Remark]:
+    """Find a rollback to a version that nobody had ever allowed or adopted: that is a promotion without a decision."""
+    known = any(alias == body.alias and body.to.same_version(identity) for alias, identity in vouched)
+    if body.action != "rollback" or known:
+        return
+    right = f", in the right of {body.role}" if body.role else ""
+    yield say(
+        "warning",
+        "unvouched",
+        numbered(entry.seq),
+        f"{entry.actor.name} rolled @{body.alias} back to v{body.to.version}{right}, which had never come to it by a "
+        "promotion or an adoption: nobody decided on it",
+        "see what holds it now, and have what serves decided on",
+    )
 
 
 def _unfinished(model: str, entry: Entry, body: Intent, now: datetime) -> Remark:

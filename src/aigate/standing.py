@@ -20,6 +20,7 @@ from aigate.ledger import (
     Outcome,
     Resume,
     Review,
+    Void,
 )
 from aigate.values import Digest, Instant, Model, Name
 
@@ -195,6 +196,8 @@ class _Folding:
                 self.glasses.append(Glass(seq=entry.seq, at=entry.at, actor=entry.actor, glass=glass))
             case Review() as review:
                 self._change_glass(review.of, reviewed=True)
+            case Void():
+                pass
             case Drill() as drill:
                 self.drills.append(Rehearsed(seq=entry.seq, at=entry.at, actor=entry.actor, drill=drill))
 

@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ runbooks: {{default: runbook.md}}
 """
 ORIGIN = "{method: expert, set_by: d.silva, set_on: 2026-08-02, environment: production, rationale: agreed}"
 _numbers = itertools.count(1)
+_donors: dict[tuple[str, float], mlflow_seed.SeededVersion] = {}
+"""Versions whose runs and files others borrow: to log a model takes a second."""
 
 
 @dataclass
@@ -61,19 +63,41 @@ class Shop:
     uri: str
     name: str
     experiment: str
+    server_files: Path
+    """Where the MLflow server keeps artifacts."""
     versions: list[mlflow_seed.SeededVersion] = field(default_factory=list)
+    own: bool = False
+    """Whether its versions have runs and files of their own, to be harmed."""
     actor: str = "user:kai"
     ledger: str | None = None
     ahead: timedelta = timedelta(0)
     """How far this clock has been put forward."""
 
     def add(self, accuracy: float) -> str:
-        """Register a version and return its number."""
-        made = mlflow_seed.register(
-            self.client, self.name, self.experiment, accuracy=accuracy, weights=f"w{len(self.versions)}"
-        )
+        """Register a version and return its number; unless `own`, runs and files are those of other tests."""
+        if self.own:
+            made = mlflow_seed.register(
+                self.client, self.name, self.experiment, accuracy=accuracy, weights=f"w{len(self.versions)}"
+            )
+        else:
+            made = self._borrowed(accuracy)
         self.versions.append(made)
         return made.version
+
+    def _borrowed(self, accuracy: float) -> mlflow_seed.SeededVersion:
+        donor = _donors.get((self.uri, accuracy))
+        if donor is None:
+            name = f"donor-{len(_donors)}"
+            self.client.create_registered_model(name)
+            experiment = self.client.create_experiment(name)
+            donor = mlflow_seed.register(
+                self.client, name, experiment, accuracy=accuracy, weights=f"w{accuracy}"
+            )
+            _donors[self.uri, accuracy] = donor
+        found = self.client.create_model_version(
+            self.name, f"models:/{donor.model_id}", donor.run_id, model_id=donor.model_id
+        )
+        return replace(donor, name=self.name, version=str(found.version))
 
     def fresh(self, hours_ago: float = 0.5) -> None:
         """Let the one stage say when it was loaded."""
@@ -171,16 +195,21 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
 @pytest.fixture
 def empty(tmp_path: Path, mlflow_server: MlflowServer, ledger: str | None) -> Shop:
     """A model without a champion: v1 at 0.94 asks for its place."""
+    return _opened(tmp_path, mlflow_server, ledger, own=False)
+
+
+def _opened(folder: Path, mlflow_server: MlflowServer, ledger: str | None, *, own: bool) -> Shop:
     client = mlflow_seed.connect(mlflow_server.url)
     name = f"act-churn-{next(_numbers)}"
     experiment = client.create_experiment(f"{name}-experiment")
     client.create_registered_model(name, tags={"owner": "retention-platform"})
-    shop = Shop(tmp_path, client, mlflow_server.url, name, experiment, ledger=ledger)
+    files = mlflow_server.log.parent / "artifacts"
+    shop = Shop(folder, client, mlflow_server.url, name, experiment, files, own=own, ledger=ledger)
     shop.add(0.94)
     client.set_registered_model_alias(name, "challenger", "1")
     run = shop.versions[0].evaluation_run
-    (tmp_path / "aigate.yaml").write_text(MANIFEST.format(name=name, run=run, origin=ORIGIN))
-    (tmp_path / "runbook.md").write_text("# what to do\n")
+    (folder / "aigate.yaml").write_text(MANIFEST.format(name=name, run=run, origin=ORIGIN))
+    (folder / "runbook.md").write_text("# what to do\n")
     shop.fresh()
     return shop
 
@@ -188,8 +217,18 @@ def empty(tmp_path: Path, mlflow_server: MlflowServer, ledger: str | None) -> Sh
 @pytest.fixture
 def shop(empty: Shop) -> Shop:
     """A model with a champion that was adopted (v1, 0.94) and a good challenger (v2, 0.945)."""
-    empty.add(0.945)
-    empty.client.set_registered_model_alias(empty.name, "champion", "1")
-    empty.client.set_registered_model_alias(empty.name, "challenger", "2")
-    assert empty.adopt().result == "done"
-    return empty
+    return _stocked(empty)
+
+
+@pytest.fixture
+def own(tmp_path: Path, mlflow_server: MlflowServer, ledger: str | None) -> Shop:
+    """The same, with runs and files of its own, which may be harmed."""
+    return _stocked(_opened(tmp_path, mlflow_server, ledger, own=True))
+
+
+def _stocked(shop: Shop) -> Shop:
+    shop.add(0.945)
+    shop.client.set_registered_model_alias(shop.name, "champion", "1")
+    shop.client.set_registered_model_alias(shop.name, "challenger", "2")
+    assert shop.adopt().result == "done"
+    return shop

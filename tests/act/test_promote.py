@@ -219,8 +219,8 @@ _CHANGES = {
 
 
 @pytest.mark.parametrize("change", _CHANGES)
-def test_what_changes_between_decision_and_move_is_named_and_nothing_moves(change: str, shop: Shop) -> None:
-    make, named = _CHANGES[change]
+def test_what_changes_between_decision_and_move_is_named_and_nothing_moves(change: str, own: Shop) -> None:
+    shop, (make, named) = own, _CHANGES[change]
 
     def interfere(step: str) -> None:
         if step == "after_intent":
@@ -252,6 +252,31 @@ def test_an_old_decision_is_not_acted_upon(shop: Shop) -> None:
     shop.fresh()
     act = shop.promote(decision=record(first.decision)).act
     assert "old" in act.reason
+
+
+def test_a_decision_about_another_version_is_not_acted_upon_though_that_one_is_live(shop: Shop) -> None:
+    first = evaluate(shop.loaded, Request(tracking_uri=shop.uri), shop.acting().world)
+    assert shop.promote().act.result == "done"
+    other = evaluate(shop.loaded, Request(version="1", tracking_uri=shop.uri), shop.acting().world)
+    act = shop.promote("2", decision=record(other.decision)).act
+    assert (act.result, act.exit_code) == ("changed", 3)
+    assert shop.promote("2", decision=record(first.decision)).act.result == "already"
+
+
+def test_the_command_that_asks_again_is_about_the_same_version(shop: Shop) -> None:
+    third = shop.add(0.946)
+    first = evaluate(shop.loaded, Request(version=third, tracking_uri=shop.uri), shop.acting().world)
+    shop.client.set_model_version_tag(shop.name, third, "note", "edited")
+    act = shop.promote(third, decision=record(first.decision), words=("--manifest", "x.yaml")).act
+    assert act.next == (f"decide anew: aigate promote {shop.name}@{third} --manifest x.yaml",)
+
+
+def test_a_receipt_that_does_not_fit_the_ledger_stops_it(shop: Shop) -> None:
+    tags = shop.client.get_model_version(shop.name, "1").tags
+    shop.client.set_model_version_tag(shop.name, "1", RECEIPT, tags[RECEIPT].replace('"seq":1', '"seq":8'))
+    with pytest.raises(LedgerError, match="the receipt on v1"):
+        shop.promote()
+    assert shop.holder == "1"
 
 
 def test_a_decision_that_was_edited_is_none(shop: Shop) -> None:
@@ -329,7 +354,9 @@ def test_an_environment_that_is_not_declared_is_an_error(shop: Shop) -> None:
 
 
 def test_the_rules_of_another_environment_do_not_move_productions_alias(shop: Shop) -> None:
-    shop.extend('environments: {staging: {levels: {"*": advise}}, testing: {alias: tested}}\n')
+    shop.extend(
+        'environments: {staging: {levels: {"*": advise}}, testing: {alias: tested, levels: {"*": advise}}}\n'
+    )
     bad = shop.add(0.71)
     for environment, to in (("staging", None), ("staging", "champion"), ("testing", "champion")):
         asked = PromoteRequest(

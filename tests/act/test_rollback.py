@@ -1,13 +1,14 @@
 """Rollback on a real MLflow server: to the last known good, and nowhere else."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from act.conftest import Shop
-from aigate.act import adopt, clear
-from aigate.enforce.receipts import QUARANTINE
+from aigate.act import RollbackRequest, adopt, clear, halt, resume, rollback
+from aigate.enforce.receipts import ANCHOR, QUARANTINE
 from aigate.errors import UsageError
 from aigate.ledger import Drill, Halt, Intent
 
@@ -84,10 +85,21 @@ def _recreate(shop: Shop) -> None:
     shop.client.delete_model_version(shop.name, "1")
 
 
+def _empty(shop: Shop) -> None:
+    """Take the first version's files away."""
+    for path in Path(shop.server_files).rglob(f"{shop.versions[0].model_id}/artifacts/**/*"):
+        if path.is_file():
+            path.unlink()
+
+
 @pytest.mark.parametrize(
-    ("harm", "words"), [(_overwrite, "overwritten"), (_recreate, "cannot be read")], ids=["files", "deleted"]
+    ("harm", "words"),
+    [(_overwrite, "overwritten"), (_recreate, "cannot be read"), (_empty, "its files are gone")],
+    ids=["files", "deleted", "emptied"],
 )
-def test_a_version_that_is_not_what_served_is_not_returned_to(harm: Any, words: str, served: Shop) -> None:
+def test_a_version_that_is_not_what_served_is_not_returned_to(harm: Any, words: str, own: Shop) -> None:
+    served = own
+    assert served.promote().act.result == "done"
     harm(served)
     act = served.rollback()
     assert (act.result, act.exit_code, served.holder) == ("refused", 1, "2")
@@ -109,9 +121,19 @@ def test_with_no_history_there_is_no_known_good_and_a_named_version_is_still_che
     act = empty.rollback()
     assert (act.result, act.exit_code, empty.holder) == ("refused", 1, second)
     assert "aigate halt" in act.blockers[0].fix
-    named = empty.rollback("INC-1", to="1")
+    stranger = empty.rollback("INC-1", to="1")
+    assert (stranger.result, stranger.exit_code, empty.holder) == ("refused", 1, second)
+    assert "--as retention-platform" in stranger.blockers[0].fix
+    halt(empty.loaded, empty.asked("late data"), empty.acting())
+    halted = empty.rollback("INC-1", to="1", as_team="retention-platform")
+    assert (halted.result, halted.blockers[0].code, empty.holder) == ("refused", "halted", second)
+    resume(empty.loaded, empty.asked("mended", "retention-platform"), empty.acting())
+    named = empty.rollback("INC-1", to="1", as_team="retention-platform")
     assert (named.result, named.exit_code, empty.holder) == ("done", 0, "1")
-    assert "nobody vouches" in named.warnings[0]
+    assert {check.name: check.state for check in named.checks}["version"] == "warn"
+    body = empty.chain.entries[-2].body
+    assert isinstance(body, Intent)
+    assert body.role == "accountable owner, retention-platform (claimed)"
 
 
 def test_an_alias_that_was_moved_by_hand_is_put_back(served: Shop) -> None:
@@ -120,6 +142,38 @@ def test_an_alias_that_was_moved_by_hand_is_put_back(served: Shop) -> None:
     act = served.rollback("somebody moved it")
     assert (act.result, served.holder) == ("done", "2")
     assert served.standing.tenure("champion") is not None
+
+
+def test_a_version_that_was_only_named_at_night_is_not_known_good(served: Shop) -> None:
+    third = served.add(0.71)
+    assert served.rollback("INC-1", to=third, as_team="retention-platform").result == "done"
+    fourth = served.add(0.946)
+    assert served.promote(fourth).act.result == "done"
+    assert served.rollback("INC-2").result == "done"
+    assert served.holder == "1"
+
+
+@pytest.mark.parametrize("alias", ["Champion", "champoin"])
+def test_an_alias_that_nobody_knows_or_that_looks_like_another_is_an_error(alias: str, served: Shop) -> None:
+    asked = RollbackRequest(model=served.name, alias=alias, reason="x")
+    with pytest.raises(UsageError, match="champ"):
+        rollback(served.loaded, asked, served.acting())
+    assert served.client.get_registered_model(served.name).aliases.keys() == {"champion", "challenger"}
+
+
+def test_already_is_not_said_of_a_version_that_came_past_the_gate(served: Shop) -> None:
+    third = served.add(0.71)
+    served.client.set_registered_model_alias(served.name, "champion", third)
+    act = served.rollback("x", to=third)
+    assert (act.result, act.blockers[0].code) == ("refused", "drift")
+
+
+def test_a_wrong_anchor_does_not_keep_a_bad_version_in_service(served: Shop) -> None:
+    tags = served.client.get_registered_model(served.name).tags
+    served.client.set_registered_model_tag(served.name, ANCHOR, tags[ANCHOR].replace('"seq":3', '"seq":9'))
+    act = served.rollback()
+    assert (act.result, served.holder) == ("done", "1")
+    assert "cut off" in act.warnings[0]
 
 
 def test_a_drill_does_all_but_the_move_and_is_recorded(served: Shop) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from act.conftest import Shop
 from aigate.act import adopt, break_glass, clear, halt, resume, review
+from aigate.digest import canonical
 from aigate.enforce.receipts import ANCHOR, RECEIPT, head_in
+from aigate.enforce.store import LedgerError
 from aigate.errors import UsageError
 from aigate.ledger import Adopt, Head
 
@@ -76,10 +78,50 @@ def test_a_loss_of_the_ledger_can_be_accepted_and_is_written_down(shop: Shop) ->
     shop.client.set_registered_model_tag(shop.name, ANCHOR, tags[ANCHOR].replace('"seq":1', '"seq":4'))
     act = shop.adopt()
     assert act.result == "done"
-    body = shop.chain.entries[-1].body
+    body = shop.chain.entries[-2].body
     assert isinstance(body, Adopt)
     assert "cut off" in body.lost
+    assert shop.kinds() == ["adopt", "adopt", "halt"]
+    assert shop.promote().act.blockers[0].code == "halted"
+    resume(shop.loaded, shop.asked("understood", "retention-platform"), shop.acting())
     assert shop.promote().act.result == "done"
+
+
+def _ledger_run(shop: Shop) -> str:
+    experiment = shop.client.get_experiment_by_name("aigate")
+    (run,) = shop.client.search_runs(
+        [experiment.experiment_id],
+        filter_string=f"tags.`aigate.model` = '{shop.name}' and tags.`aigate.kind` = 'ledger'",
+    )
+    return str(run.info.run_id)
+
+
+def test_junk_in_the_ledger_locks_nobody_out(shop: Shop) -> None:
+    run = _ledger_run(shop)
+    shop.client.log_param(run, "note", "hello")
+    shop.client.log_param(run, "entry.0000002", "hello")
+    assert shop.promote().act.result == "done"
+    assert shop.kinds() == ["adopt", "void", "intent", "applied"]
+    assert shop.rollback().result == "done"
+
+
+def test_a_forged_entry_that_does_not_fit_is_given_up_by_adopting(shop: Shop) -> None:
+    line = shop.chain.entries[0].model_copy(update={"seq": 2, "prev": None})
+    shop.client.log_param(_ledger_run(shop), "entry.0000002", canonical(line).decode())
+    with pytest.raises(LedgerError, match="cannot be believed") as caught:
+        shop.promote()
+    assert "aigate adopt" in caught.value.fix
+    act = shop.adopt()
+    assert (act.result, "given up" in act.reason) == ("done", True)
+    assert shop.kinds() == ["adopt", "void", "adopt"]
+    assert shop.promote().act.result == "done"
+
+
+def test_without_a_manifest_nothing_is_lifted(shop: Shop) -> None:
+    halt(None, shop.asked("late data"), shop.acting())
+    act = resume(None, shop.asked("mended", "retention-platform"), shop.acting())
+    assert (act.result, act.exit_code) == ("refused", 1)
+    assert "--manifest" in act.blockers[0].fix
 
 
 def test_clearing_what_is_not_quarantined_is_nothing(shop: Shop) -> None:

@@ -21,6 +21,8 @@ import aigate.cli.watch as door
 import mlflow_seed
 from aigate.cli import run as aigate
 from aigate.errors import AigateError
+from aigate.plan import Act
+from aigate.watch.tell import Tick
 from aigate.window import Heartbeat, read_heartbeat
 from cli.conftest import Done, System
 from conftest import MlflowServer
@@ -80,12 +82,13 @@ def measure(system: System, accuracy: float) -> None:
 
 @pytest.mark.server
 def test_a_champion_that_does_well_stays_and_is_heard_of(watched: System) -> None:
+    adopt(watched, "as found")
     done, tick = look(watched)
     assert (done.code, tick["call"], tick["champion"], tick["done"]) == (0, "keep", "1", "nothing"), done.out
     text = client(watched).get_registered_model(watched.churn.name).tags["aigate.watch"]
     beat = read_heartbeat(text, datetime.now(UTC))
     assert isinstance(beat, Heartbeat), beat
-    assert (beat.call, beat.every, beat.window and beat.window.ticks) == ("keep", None, "k")
+    assert (beat.call, beat.every, beat.window and beat.window.letters) == ("keep", None, "k")
     again = watched.aigate("watch", watched.churn.name, "--once")
     assert again.code == 0
     assert again.out.startswith(f"KEEP {watched.churn.name} v1 @champion · production · ")
@@ -156,7 +159,9 @@ def test_a_registry_that_is_gone_is_a_hold(watched: System) -> None:
 
 
 @pytest.mark.server
-def test_looking_costs_one_request_more_than_evaluating(watched: System, mlflow_server: MlflowServer) -> None:
+def test_looking_costs_a_write_and_the_ledger_more_than_evaluating(
+    watched: System, mlflow_server: MlflowServer
+) -> None:
     def requests(*args: str) -> list[str]:
         before = mlflow_server.log.read_text().count("\n")
         assert watched.aigate(*args).code == 0
@@ -167,7 +172,7 @@ def test_looking_costs_one_request_more_than_evaluating(watched: System, mlflow_
     assert watched.aigate("watch", "--once").code == 0
     asked, looked = requests("evaluate", "--question", "retain"), requests("watch", "--once")
     assert asked
-    assert len(looked) == len(asked) + 1
+    assert len(looked) == len(asked) + 2, "the heartbeat, and the anchor; the ledger itself is elsewhere"
 
 
 @pytest.mark.server
@@ -338,12 +343,12 @@ def _let(monkeypatch: pytest.MonkeyPatch, look: Callable[..., Any]) -> None:
 
 
 class Told:
-    """A tick and its heartbeat, as far as the process cares."""
+    """A tick and what is remembered of it, as far as the process cares."""
 
     def __init__(self, code: int, beat: object = None) -> None:
         self.tick = self
         self.exit_code = code
-        self.beat = beat
+        self.memory = beat
 
 
 @pytest.mark.parametrize(
@@ -474,3 +479,51 @@ def test_waiting_is_interrupted_at_once() -> None:
     began = time.monotonic()
     assert door.run(3600, lambda: 0, stopping) == 0
     assert time.monotonic() - began < 5
+
+
+def test_commands_can_be_run_and_notes_are_no_commands() -> None:
+    act = Act.model_validate(
+        {
+            "act": "rollback",
+            "model": "churn",
+            "alias": "champion",
+            "result": "done",
+            "exit_code": 0,
+            "reason": "moved to v1",
+            "now": datetime.now(UTC),
+            "next": (
+                "aigate status churn",
+                "not covered: servers",
+                "v4 is quarantined until: aigate clear churn@4",
+            ),
+        }
+    )
+    tick = Tick(
+        at=datetime.now(UTC),
+        system="churn",
+        model="churn",
+        alias="champion",
+        environment="production",
+        champion="4",
+        verdict="rollback",
+        reason="it fails",
+        decision="sha256:" + "0" * 64,
+        call="rollback",
+        bad=2,
+        needed=2,
+        of=3,
+        mode="auto",
+        done="done",
+        next=("aigate adopt churn --reason …",),
+        acts=(act,),
+        exit_code=1,
+    )
+    lines = list(door._details(tick))
+    assert [line for line in lines if line.startswith("run: ")] == [
+        "run: aigate adopt churn --reason …",
+        "run: aigate status churn",
+    ]
+    assert [line for line in lines if line.startswith("note: ")] == [
+        "note: not covered: servers",
+        "note: v4 is quarantined until: aigate clear churn@4",
+    ]

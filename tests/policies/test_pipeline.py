@@ -160,7 +160,7 @@ def test_stages_that_nobody_followed_are_unknown() -> None:
     expect("pipeline.attainable", {"/end_to_end": None}, "unknown", "not followed")
 
 
-WINDOW = Window(champion=Incumbent(version="1", created_at=NOW - timedelta(days=9)), ticks="kk")
+WINDOW = Window(champion=Incumbent(version="1", created_at=NOW - timedelta(days=9)))
 
 
 def heartbeat(

@@ -79,7 +79,51 @@ def adopted() -> Story:
     return story
 
 
+def moved_by_hand() -> Story:
+    story = told()
+    story.fake.aliases["churn", "champion"] = "4"
+    return story
+
+
+def past_the_gate() -> Story:
+    story = moved_by_hand()
+    story.rollback("3")
+    return story
+
+
+def returned_to_adopted() -> Story:
+    story = adopted()
+    story.promote("2")
+    story.rollback("1")
+    return story
+
+
+def troubled() -> Story:
+    """A twin, a loss that was accepted, and a last known good that is no more."""
+    story = told()
+    story.adopt("3", lost="the receipt on v2 has sha256:7777777777… for entry 40")
+    story.fake.aliases["churn", "Champion"] = "4"
+    del story.fake.versions["churn", "1"]
+    return story
+
+
+def junk() -> Story:
+    story = told()
+    story.lines.append(b"junk")
+    return story
+
+
+def early(story: Story) -> Story:
+    """Asked on a machine whose clock is behind."""
+    story.model_tag("aigate.watch", json.dumps({"at": "2026-11-12T18:00:00Z"}))
+    story.now = datetime.fromisoformat("2026-11-11T06:09:00Z")
+    return story
+
+
 STATUS = {
+    "drift": lambda: seen(moved_by_hand()),
+    "troubled": lambda: seen(troubled()),
+    "early": lambda: seen(early(told())),
     "well": lambda: seen(told()),
     "night": lambda: seen(night()),
     "registry-down": lambda: seen(down("registry")),
@@ -88,6 +132,10 @@ STATUS = {
     "new": lambda: status_of(Story().sight(), "champion", "production"),
 }
 WHY = {
+    "past-the-gate": lambda: asked(past_the_gate(), "4"),
+    "moved-by-hand": lambda: asked(moved_by_hand(), "4"),
+    "returned-adopted": lambda: asked(returned_to_adopted(), "1"),
+    "early": lambda: asked(early(told()), "3"),
     "allowed": lambda: asked(told(), "3"),
     "returned": lambda: asked(told(), "1", "2026-11-11"),
     "not-then": lambda: asked(told(), "2", "2026-11-03"),
@@ -98,6 +146,7 @@ WHY = {
     "ledger-down": lambda: asked(down("ledger"), "3"),
 }
 AUDIT = {
+    "junk": lambda: junk().audit(),
     "clean": lambda: told().audit(),
     "night": lambda: night().audit(),
     "broken": lambda: broken().audit(),
@@ -123,6 +172,22 @@ def test_why(case: str, golden: Golden) -> None:
 @pytest.mark.parametrize("case", AUDIT)
 def test_audit(case: str, golden: Golden) -> None:
     golden(f"audit-{case}.txt", steady(audit_text(AUDIT[case](), PLAIN)))
+
+
+@pytest.mark.parametrize("text", [status_text(STATUS["early"](), PLAIN), why_text(WHY["early"](), PLAIN)])
+def test_no_age_is_negative(text: str) -> None:
+    assert not re.search(r"-\d+[dhms]", text)
+    assert "in the future by this machine's clock" in text.replace("\n                ", " ")
+
+
+def test_on_drift_what_puts_it_back_comes_before_what_accepts_it() -> None:
+    found = STATUS["drift"]().model_copy(update={"alias": "shadow"})
+    text = status_text(found, PLAIN)
+    back, accept = (
+        text.index("aigate rollback churn --alias shadow"),
+        text.index("aigate adopt churn --alias shadow"),
+    )
+    assert back < accept
 
 
 def test_what_is_well_fits_a_screen() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from aigate.collect.access import access, secrets_of
 from aigate.collect.deadline import Deadline
@@ -60,6 +60,19 @@ class Acting:
     """Where the ledger is; None asks the environment, else it is inside MLflow."""
 
 
+Accept = Literal["nothing", "anchors", "loss"]
+"""What may be wrong with a ledger that is read: see `Desk.read_ledger`."""
+
+
+class Read(NamedTuple):
+    """What was wrong with a ledger and is accepted."""
+
+    lost: str
+    """Why an anchor does not fit; empty where all do."""
+    void: int | None
+    """The last line, where it is none of aigate's."""
+
+
 @dataclass
 class Desk:
     """A model's registry and ledger, open for an act."""
@@ -75,6 +88,8 @@ class Desk:
     """What went wrong beside the act itself."""
     tags: dict[str, str] = field(default_factory=dict)
     """The registered model's tags, as read last."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """The registered model's aliases and their versions, as read last."""
 
     @property
     def site(self) -> Site:
@@ -92,14 +107,16 @@ class Desk:
         """Return the time, to the second."""
         return self.acting.clock()
 
-    def read_ledger(self, *, accept_loss: bool = False) -> str:
+    def read_ledger(self, *, accept: Accept = "nothing") -> Read:
         """Read the ledger and hold it against its anchors.
 
-        Returns what has been lost where `accept_loss` lets that pass, else
-        raises LedgerError.
+        `anchors`: an anchor that does not fit is a warning, for it is a tag
+        that anybody may write, and a bad version must not stay in service for
+        it. `loss`: what is lost is accepted, and returned. Raises LedgerError.
         """
         self.ledger.refresh()
         self.acting.step(f"{LEDGER_LINE}{self.promises}")
+        void = self.ledger.give_up_last() if accept == "loss" else None
         self.ledger.check()
         self.tags = self._model_tags()
         try:
@@ -107,15 +124,17 @@ class Desk:
         except LedgerError as e:
             elsewhere = store_in(self.tags)
             kind = self.ledger.store.guarantees().kind
-            if elsewhere and elsewhere != kind and not self.ledger.chain.entries:
+            if accept != "loss" and elsewhere not in ("", kind) and not self.ledger.chain.entries:
                 raise LedgerError(
                     f"the ledger of {self.model!r} is kept in {elsewhere}, and this one, in {kind}, is empty",
                     fix=f"say where it is: {LEDGER_VARIABLE}=… or --ledger …; if it is lost: `aigate adopt`",
                 ) from e
-            if not accept_loss:
+            if accept == "nothing":
                 raise
-            return e.message
-        return ""
+            if accept == "anchors":
+                self.warnings.append(e.message)
+            return Read(e.message, void)
+        return Read("", void)
 
     def _anchors(self) -> tuple[tuple[Head, str], ...]:
         found = head_in(self.tags, ANCHOR)
@@ -134,7 +153,13 @@ class Desk:
         try:
             found = self.reader.registered_model(self.model)
         except RegistryError as e:
+            if e.code == "not_found":
+                raise UsageError(
+                    f"there is no model {self.model!r} at {self.reader.registry}",
+                    fix="name a registered model, without a version; and look at MLFLOW_TRACKING_URI",
+                ) from e
             raise trouble(e) from e
+        self.aliases = {str(a["alias"]): str(a["version"]) for a in found.get("aliases", ())}
         return {str(tag["key"]): str(tag.get("value", "")) for tag in found.get("tags", ())}
 
     def holder(self, alias: str) -> Json | None:
@@ -248,7 +273,7 @@ def _store(acting: Acting, inside: Callable[[], LedgerStore]) -> LedgerStore:
         return inside()
     if "://" not in uri:
         raise UsageError(
-            f"the ledger's address has no scheme: {uri[:40]!r}",
+            "the ledger's address has no scheme",
             fix=f"write {INSIDE_MLFLOW}, sqlite:///FILE or postgresql://HOST/DATABASE",
         )
     from aigate.enforce.sql_store import open_sql_store

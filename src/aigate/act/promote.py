@@ -16,7 +16,8 @@ from aigate.enforce.receipts import RECEIPT, head_in, receipt
 from aigate.errors import AigateError
 from aigate.gate import Answer, Request, check_alias, environment_of, evaluate, evaluate_snapshot, look
 from aigate.ledger import Head, Identity, Intent, Kept
-from aigate.plan import Act, Blocker, command, move_effects, shown, standing_in_the_way
+from aigate.manifest import PRODUCTION
+from aigate.plan import Act, Blocker, at, command, move_effects, shown, standing_in_the_way
 from aigate.report.json import decision_id, read_record, record
 from aigate.snapshot import Snapshot
 from aigate.standing import Glass
@@ -34,6 +35,8 @@ class PromoteRequest:
     """The record of an earlier decision that must still hold."""
     dry_run: bool = False
     reason: str = ""
+    words: tuple[str, ...] = ()
+    """Further words of the command line that asks again, such as the manifest's option."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,9 @@ class _Promotion:
         held = self.desk.holder(self.alias)
         if held is None or self._wanted() != str(held["version"]):
             return None
+        if self.given is not None and not _is_about(self.given, held):
+            words = f"decision {_short(decision_id(self.given))} is not an allow of v{held['version']}"
+            return Promoted(self._act("changed", 3, words, None, None), None)
         tenure = self.desk.ledger.standing.tenure(self.alias)
         identity = None if tenure is None else tenure.identity
         if tenure is None or not is_version(held, identity):
@@ -158,6 +164,7 @@ class _Promotion:
         decision, desk = self.answer.decision, self.desk
         if gap(decision.subject) is not None or gap(decision.holder) is not None:
             return self._denied(None, None, (), None)
+        self._check_receipt()
         to = Identity.of(decision.subject)
         live = None if decision.holder is None else Identity.of(decision.holder)
         moved = self._moved_meanwhile(live)
@@ -180,6 +187,14 @@ class _Promotion:
         except LostTicketError:
             return None
         return self._finished(done, live, to, glass)
+
+    def _check_receipt(self) -> None:
+        """Hold the receipt of the version in service against the ledger. Raises LedgerError."""
+        assert self.answer is not None
+        champion = self.answer.snapshot.champion
+        if gap(champion) is None and champion is not None:
+            tags = {tag.key: tag.value for tag in champion.tags}
+            self.desk.check_receipt(tags, champion.subject.version)
 
     def _moved_meanwhile(self, live: Identity | None) -> str:
         """Say so where another run of aigate moved the alias while this one was deciding."""
@@ -288,7 +303,7 @@ class _Promotion:
                 warnings=warnings,
                 effects=True,
                 next=(
-                    f"if it goes wrong: {command('rollback', desk.model, '--reason', '…')}",
+                    f"if it goes wrong: {command('rollback', desk.model, *at(self.alias), '--reason', '…')}",
                     "not covered: servers that keep a model in memory; they load it anew at their next start or reload",
                 ),
             )
@@ -336,7 +351,12 @@ class _Promotion:
         )
 
     def _again(self) -> str:
-        return f"decide anew: {command('promote', self.desk.model)}"
+        asked, words = self.asked.request, [self.desk.model]
+        number = asked.version or (None if self.answer is None else _number(self.answer.decision))
+        words = [f"{self.desk.model}@{number}"] if number else words
+        words += ["--to", asked.to] if asked.to else []
+        words += ["--environment", asked.environment] if asked.environment != PRODUCTION else []
+        return f"decide anew: {command('promote', *words, *self.asked.words)}"
 
     def _act(
         self,
@@ -379,6 +399,16 @@ class _Promotion:
                 **fields,
             }
         )
+
+
+def _is_about(given: Decision, held: dict[str, object]) -> bool:
+    """Whether a decision allowed the version that the registry shows."""
+    allowed = given.verdict == "allow" and given.question == "promote"
+    return allowed and gap(given.subject) is None and is_version(held, Identity.of(given.subject))
+
+
+def _number(decision: Decision) -> str | None:
+    return None if gap(decision.subject) is not None else decision.subject.version
 
 
 def _short(digest: str) -> str:

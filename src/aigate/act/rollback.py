@@ -6,14 +6,17 @@ from datetime import timedelta
 
 from aigate.act.desk import (
     LEASE,
+    Accept,
     Acting,
     Desk,
     RegistryTroubleError,
     elapsed,
     folder_of,
+    manifest_of,
     open_desk,
     settings,
 )
+from aigate.authority import NotAllowedError, role_of
 from aigate.collect.identity import Found
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.digest import digest_bytes
@@ -21,7 +24,7 @@ from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MoveDone, carry_out, reconcile
 from aigate.errors import UsageError
 from aigate.ledger import LONGEST_REASON, Drill, Halt, Identity, Intent, Kept
-from aigate.manifest import PRODUCTION
+from aigate.manifest import PRODUCTION, folded
 from aigate.plan import (
     Act,
     Blocker,
@@ -29,9 +32,12 @@ from aigate.plan import (
     Check,
     Facts,
     acceptable,
+    at,
     bounds,
     candidates,
     command,
+    drift,
+    halts,
     move_effects,
     shown,
     soaked,
@@ -62,6 +68,8 @@ class RollbackRequest:
     """Do all but the move, and record how long it took."""
     automatic: bool = False
     """Whether the watcher asks and no person: then the bounds hold, and everything must be known."""
+    as_team: str | None = None
+    """The team that somebody says he acts for; needed to name a version that never served."""
     leaving: Identity | None = None
     """The version that was judged; where another one is in service by now, nothing moves."""
     decision: Digest | None = None
@@ -87,6 +95,7 @@ class _Choice:
 
     identity: Identity
     checks: tuple[Check, ...]
+    served: bool = True
 
 
 class _Rollback:
@@ -97,20 +106,39 @@ class _Rollback:
         self.rules = settings(loaded, asked.environment).rollback
         self.started = desk.deadline.now()
         self.refusals: list[str] = []
+        self.role: str | None = None
 
     def run(self) -> Act:
         desk, asked = self.desk, self.asked
-        desk.read_ledger()
+        accept: Accept = "nothing" if asked.automatic else "anchors"
+        desk.read_ledger(accept=accept)
+        self._check_alias()
         for _ in range(_TRIES):
             if not asked.dry_run:
                 self._reconcile()
             found = self._attempt()
             if found is not None:
                 return found
-            desk.read_ledger()
+            desk.read_ledger(accept=accept)
         raise LostTicketError(
             f"others write the ledger of {desk.model!r} all the time", fix="run the command again"
         )
+
+    def _check_alias(self) -> None:
+        """Refuse an alias that nobody knows, or that is not the only one of its look. Raises UsageError."""
+        alias, aliases = self.asked.alias, self.desk.aliases
+        twins = [other for other in aliases if other != alias and folded(other) == folded(alias)]
+        if twins:
+            raise UsageError(
+                f"there is @{twins[0]}, which looks like @{alias}: which one serving reads nobody knows",
+                fix=f"name it as it is: --alias {twins[0]}; or delete one of the two in MLflow",
+            )
+        if alias not in aliases and not self.desk.ledger.standing.known(alias):
+            there = ", ".join(sorted(aliases)) or "none"
+            raise UsageError(
+                f"nothing holds @{alias}, and the ledger does not know it",
+                fix=f"{self.desk.model} has: {there}",
+            )
 
     def _reconcile(self) -> None:
         for outcome in reconcile(self.desk.site, patience=PATIENCE):
@@ -127,6 +155,8 @@ class _Rollback:
         choice = self._choose(live)
         if choice is None:
             return self._nowhere(live)
+        if not choice.served and (stop := self._unserved(live, choice)) is not None:
+            return stop
         if asked.drill:
             return self._drilled(live, choice)
         if asked.dry_run:
@@ -142,6 +172,7 @@ class _Rollback:
             automatic=asked.automatic,
             expires=desk.now() + timedelta(seconds=LEASE),
             decision=asked.decision,
+            role=self.role,
             record=self._keep("decision", asked.record),
             snapshot=self._keep("snapshot", asked.snapshot),
         )
@@ -175,6 +206,8 @@ class _Rollback:
             return None
         tenure = standing.tenure(asked.alias)
         if asked.to is not None and live is not None and live.version == asked.to:
+            if blockers := drift(standing, asked.alias, live):
+                return self._act("refused", 1, blockers[0].message, live, None, blockers=blockers)
             return self._act("already", 0, f"@{asked.alias} is on {shown(live)} already", live, None)
         fresh = (
             tenure is not None
@@ -188,7 +221,7 @@ class _Rollback:
             return None
         ago = show_duration(desk.now() - tenure.since)
         words = f"rolled back to {shown(live)} {ago} ago by {tenure.actor.name} ({tenure.reason}), entry {tenure.seq}"
-        further = f"to go further back, name the version: {command('rollback', desk.model, '--to', 'N', '--reason', '…')}"
+        further = f"to go further back, name the version: {command('rollback', desk.model, *at(asked.alias), '--to', 'N', '--reason', '…')}"
         if tenure.reason == asked.reason:
             desk.heal_anchor()
             return self._act("already", 0, words, live, None, seq=tenure.seq, next=(further,))
@@ -205,7 +238,7 @@ class _Rollback:
             named = self.asked.to is not None
             if acceptable(checks, automatic=self.asked.automatic, named=named):
                 identity = candidate.identity if gap(facts) is not None else facts.identity
-                choice = _Choice(identity, checks)
+                choice = _Choice(identity, checks, candidate.served)
                 if soaked(checks) or named or self._was_in_service(candidate.identity):
                     return choice
                 weighed.append(choice)
@@ -214,6 +247,23 @@ class _Rollback:
                 reasons += [c.words for c in checks if c.name == "soak" and c.state == "warn"]
                 self.refusals.append(f"{shown(candidate.identity)}: {'; '.join(reasons)}")
         return weighed[0] if weighed else None
+
+    def _unserved(self, live: Identity | None, choice: _Choice) -> Act | None:
+        """Refuse a version that never served, unless somebody with the right to let one pass names it.
+
+        It was never allowed and nobody vouches for it: going there is a
+        promotion without a decision, and a halt forbids it as any other.
+        """
+        desk, asked = self.desk, self.asked
+        blockers = tuple(b for b in halts(desk.ledger.standing, desk.now()))
+        try:
+            self.role = role_of(manifest_of(self.loaded), desk.acting.world.actor.name, "lift", asked.as_team)
+        except NotAllowedError as e:
+            words = f"{shown(choice.identity)} never served, so that is no rollback: {e.message}"
+            blockers = (*blockers, Blocker(code="authority", message=words, fix=e.fix))
+        if not blockers:
+            return None
+        return self._act("refused", 1, blockers[0].message, live, choice, blockers=blockers)
 
     def _was_in_service(self, identity: Identity) -> bool:
         """Whether the alias was taken from this version past the gate: a person wants it put back."""
@@ -230,12 +280,15 @@ class _Rollback:
             yield mine[0]
             return
         found = self.desk.look_at(self.asked.to)
-        self.desk.warnings.append(
-            f"v{self.asked.to} never held @{self.asked.alias} as far as the ledger knows: nobody vouches for it"
-        )
         now = self.desk.now()
         yield Candidate(
-            identity=found.identity, since=now, until=now, lived=timedelta(0), vouched=False, decision=None
+            identity=found.identity,
+            since=now,
+            until=now,
+            lived=timedelta(0),
+            vouched=False,
+            decision=None,
+            served=False,
         )
 
     def _facts(self, version: str) -> Evident[Facts]:
@@ -244,7 +297,11 @@ class _Rollback:
         except RegistryTroubleError as e:
             return missing(e.message, self.desk.reader.registry)
         return Facts(
-            identity=found.identity, status=found.status, stage=found.stage, signature=found.signature
+            identity=found.identity,
+            status=found.status,
+            stage=found.stage,
+            signature=found.signature,
+            gone=found.gone,
         )
 
     def _signature(self, live: Identity | None) -> Evident[Digest | None]:
@@ -262,12 +319,17 @@ class _Rollback:
         if not self.refusals and asked.to is None:
             words += f": the ledger knows no other version that held @{asked.alias}"
         halt = command("halt", desk.model, "--reason", "…")
-        name = command("rollback", desk.model, "--to", "N", "--reason", "…")
+        name = command("rollback", desk.model, *at(asked.alias), "--to", "N", "--reason", "…")
         if asked.automatic:
             return self._halted(live, words)
         if asked.drill:
             self._rehearse(live, None, words)
-        blocker = Blocker(code="target", message=words, fix=f"name one: {name}; or stop promotions: {halt}")
+        fix = f"name one: {name}; or stop promotions: {halt}"
+        if any(q.identity.version == asked.to for q in desk.ledger.standing.quarantined):
+            fix = (
+                f"lift its quarantine first: {command('clear', f'{desk.model}@{asked.to}', '--reason', '…')}"
+            )
+        blocker = Blocker(code="target", message=words, fix=fix)
         return self._act("refused", 1, words, live, None, blockers=(blocker,))
 
     def _halted(self, live: Identity | None, words: str) -> Act:

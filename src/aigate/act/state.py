@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from aigate.act.desk import Acting, Desk, folder_of, manifest_of, open_desk
+from aigate.act.desk import Acting, Desk, Read, folder_of, manifest_of, open_desk
 from aigate.authority import Need, NotAllowedError, role_of
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.mlflow.reader import RegistryError
@@ -24,7 +24,8 @@ from aigate.ledger import (
     Resume,
     Review,
 )
-from aigate.plan import Act, ActName, Blocker, command, drift, shown
+from aigate.plan import USUAL_ALIAS, Act, ActName, Blocker, command, drift, shown
+from aigate.standing import Standing
 from aigate.values import Digest, show_duration, show_instant
 
 MOST_GLASS = timedelta(hours=1)
@@ -59,7 +60,7 @@ def halt(
 ) -> Act:
     """Stop every promotion of a model until somebody resumes. Halting twice for one reason is once."""
     if until is not None and until <= acting.clock():
-        raise UsageError("the halt's end is in the past", fix="give --until a later time, or leave it out")
+        raise UsageError("the halt's end is in the past", fix="give a longer --for, or leave it out")
 
     def change(desk: Desk, role: str) -> _Change:
         known = [h for h in desk.ledger.standing.halted(desk.now()) if h.halt.reason == asked.reason]
@@ -109,10 +110,11 @@ def adopt(loaded: LoadedManifest | None, asked: StateRequest, acting: Acting) ->
         live = desk.live(asked.alias, files=True)
         standing = desk.ledger.standing
         known = standing.holder(asked.alias)
-        lost = lost_words.pop() if lost_words else ""
-        if not drift(standing, asked.alias, live) and standing.known(asked.alias) and not lost:
+        lost, void = accepted[-1]
+        fine = not lost and void is None
+        if not drift(standing, asked.alias, live) and standing.known(asked.alias) and fine:
             return _already(f"@{asked.alias} is on {shown(live)}, as the ledger has it", None)
-        if live is None and known is None and not lost:
+        if live is None and known is None and fine:
             return _already(f"nothing holds @{asked.alias}, and the ledger knows of nothing", None)
         body = Adopt(
             alias=asked.alias,
@@ -121,15 +123,35 @@ def adopt(loaded: LoadedManifest | None, asked: StateRequest, acting: Acting) ->
             reason=asked.reason,
             role=role,
             lost=lost[:LONGEST_REASON],
+            void=void,
         )
         words = f"@{asked.alias} on {shown(live)} is accepted as it is"
+        if void is not None:
+            words += f"; what stands in the place of entry {void} is given up"
         if lost:
-            words += f", and so is a loss: {lost}"
-        more = () if live is None else (f"{shown(live)} counts as known good from now on, on your word",)
-        return _Change(body, words, from_=known, to=live, next=more)
+            words += f"; so is a loss: {lost}"
+        return _Change(body, words, from_=known, to=live, next=_after_adopting(asked, standing, live, lost))
 
-    lost_words: list[str] = []
-    return _change("adopt", "lift", loaded, asked, acting, change, lost=lost_words, settled=_set_receipt)
+    accepted: list[Read] = []
+    return _change("adopt", "lift", loaded, asked, acting, change, lost=accepted, settled=_adopted)
+
+
+def _after_adopting(
+    asked: StateRequest, standing: Standing, live: Identity | None, lost: str
+) -> tuple[str, ...]:
+    found = []
+    if live is not None and standing.quarantine(live) is not None:
+        clear = command("clear", f"{asked.model}@{live.version}", "--reason", "…")
+        found.append(f"{shown(live)} stays in quarantine, so that no rollback returns to it, until: {clear}")
+    elif live is not None:
+        found.append(f"{shown(live)} counts as known good from now on, on your word")
+    if lost:
+        resume = command("resume", asked.model, "--reason", "…")
+        found.append(
+            "halts, quarantines and open reviews may be among what was lost, so promotions are halted; "
+            f"was an experiment or the model renamed, or restored? when all is understood: {resume}"
+        )
+    return tuple(found)
 
 
 def clear(loaded: LoadedManifest | None, asked: StateRequest, acting: Acting, *, version: str) -> Act:
@@ -163,7 +185,8 @@ def break_glass(
         identity = desk.look_at(version).identity
         expires = desk.now() + lasting
         body = BreakGlass(alias=asked.alias, to=identity, reason=asked.reason, role=role, expires=expires)
-        go = command("promote", f"{asked.model}@{version}")
+        to = () if asked.alias == USUAL_ALIAS else ("--to", asked.alias)
+        go = command("promote", f"{asked.model}@{version}", *to)
         return _Change(
             body,
             f"v{version} may take @{asked.alias} once until {show_instant(expires)}, whatever the policies say",
@@ -232,7 +255,7 @@ def _change(
     change: Callable[[Desk, str], _Change],
     *,
     right: str | None = None,
-    lost: list[str] | None = None,
+    lost: list[Read] | None = None,
     settled: Callable[[Desk, Entry], str] = lambda desk, entry: "",
 ) -> Act:
     """Check the right, read the ledger, write what is to be written, and give account of it."""
@@ -246,9 +269,10 @@ def _change(
         return _refused_by_right(act, asked, acting, e)
     with open_desk(acting, asked.model, seconds=_SECONDS) as desk:
         for _ in range(_TRIES):
-            gone = desk.read_ledger(accept_loss=lost is not None)
+            gone = desk.read_ledger(accept="nothing" if lost is None else "loss")
             if lost is not None:
-                lost[:] = [gone] if gone else []
+                lost[:] = [gone]
+            if lost is not None and gone.void is None:
                 reconcile(desk.site, patience=_PATIENCE)
             found = change(desk, role)
             if found.body is None:
@@ -265,9 +289,12 @@ def _change(
     )
 
 
-def _set_receipt(desk: Desk, entry: Entry) -> str:
-    """Give the adopted version a receipt; return what went wrong."""
+def _adopted(desk: Desk, entry: Entry) -> str:
+    """Give the adopted version a receipt, and halt where a loss was accepted; return what went wrong."""
     assert isinstance(entry.body, Adopt)
+    if entry.body.lost:
+        words = f"the ledger's past was lost and that was accepted: {entry.body.reason}"
+        desk.ledger.append(Halt(reason=words[:LONGEST_REASON], role=entry.body.role, automatic=True))
     if entry.body.to is None:
         return ""
     text = receipt(entry.seq, desk.ledger.chain.digests[entry.seq - 1], None)

@@ -1,6 +1,7 @@
 """What the commands that act have in common: their options, the world they act in, and how they report."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ import click
 from aigate.cli.options import world
 from aigate.errors import UsageError
 from aigate.manifest import PRODUCTION
+from aigate.plan import USUAL_ALIAS
+from aigate.values import NAME_PATTERN
 
 if TYPE_CHECKING:  # `--help` needs none of them
     from aigate.act import Acting
@@ -100,6 +103,8 @@ def manifest_for(manifest: Path, model: str | None) -> tuple["LoadedManifest | N
         raise UsageError(
             "which model? there is no manifest here", fix="name it, or its manifest: --manifest FILE"
         )
+    if model is not None:
+        refuse_odd(model, "model")
     declared = None if loaded is None else loaded.manifest.model.name
     if model is not None and declared is not None and model != declared:
         raise UsageError(
@@ -109,11 +114,22 @@ def manifest_for(manifest: Path, model: str | None) -> tuple["LoadedManifest | N
     return loaded, model or declared or ""
 
 
+def refuse_odd(name: str, what: str) -> None:
+    """Raise UsageError for a name that no record can hold: empty, too long, or with control characters."""
+    from aigate.collect.strict import quote
+
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > 200:
+        raise UsageError(
+            f"{quote(name[:60])} is no name of a {what}", fix="give one of 1 to 200 visible characters"
+        )
+
+
 def alias_for(loaded: "LoadedManifest | None", alias: str | None, environment: str = PRODUCTION) -> str:
     """Return the alias in question: the one that was named, the manifest's, or the usual one."""
     if alias is not None:
+        refuse_odd(alias, "alias")
         return alias
-    return "champion" if loaded is None else loaded.manifest.alias_of(environment)
+    return USUAL_ALIAS if loaded is None else loaded.manifest.alias_of(environment)
 
 
 def context(*, verbose: bool = False) -> "ReportContext":

@@ -85,6 +85,7 @@ def command(
         decision=None if decision is None else read_decision(decision),
         dry_run=dry_run,
         reason=reason.strip(),
+        words=() if manifest == Path("aigate.yaml") else ("--manifest", str(manifest)),
     )
     done = promote(loaded, asked, acting(tracking_uri, ledger_uri, deadline))
     code = done.act.exit_code

@@ -8,10 +8,12 @@ from aigate.cli.acting import (
     acting,
     alias_for,
     alias_option,
+    as_option,
     format_option,
     ledger_option,
     manifest_for,
     reason_option,
+    refuse_odd,
     told,
     verbose_option,
 )
@@ -28,6 +30,7 @@ SECONDS = 30.0
 @reason_option
 @click.option("--to", metavar="N", help="The version to go back to.  [default: the last known good]")
 @alias_option
+@as_option
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--drill", is_flag=True, help="Do all but the move, and record how long it took.")
 @manifest_option
@@ -41,6 +44,7 @@ def command(
     reason: str,
     to: str | None,
     alias: str | None,
+    as_team: str | None,
     dry_run: bool,
     drill: bool,
     manifest: Path,
@@ -54,7 +58,8 @@ def command(
 
     Needs MLflow and the ledger, and nothing else: no policy is run, no
     endpoint asked, and the manifest may be unreadable where MODEL is named.
-    The version left behind is quarantined.
+    The version left behind is quarantined. A version that never served can
+    only be named (--to) by the accountable owner or an approver.
     """
     from aigate.act import RollbackRequest, rollback
 
@@ -63,6 +68,7 @@ def command(
     number = None if to is None else to.removeprefix("v")
     if number is not None and not NUMBER.fullmatch(number):
         raise UsageError(f"{to!r} is not a version's number", fix="write it as MLflow counts: --to 3")
+    refuse_odd(environment, "environment")
     loaded, name = manifest_for(manifest, model)
     asked = RollbackRequest(
         model=name,
@@ -70,6 +76,7 @@ def command(
         reason=reason.strip(),
         to=number,
         environment=environment,
+        as_team=as_team,
         dry_run=dry_run,
         drill=drill,
     )

@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # `--help` needs none of them
     from aigate.collect.manifest_file import LoadedManifest
     from aigate.gate import Request
     from aigate.watch import Ticked
+    from aigate.watch.memory import Memory
     from aigate.watch.tell import Tick
-    from aigate.window import Heartbeat
 
 SHORTEST = timedelta(seconds=10)
 """The least time between two looks: each asks the registry and every freshness source."""
@@ -68,6 +68,10 @@ def command(
     What it does is `environments.<name>.rollback.mode`: auto (roll back or
     halt), propose (print the command; the default) or off (tell). It takes
     more than one bad reading: `environments.<name>.watch`.
+
+    A look costs what `aigate evaluate` costs, one write, and a reading of the
+    ledger (three requests at most). With --every the ledger is read where
+    something changed or is to be done, and once an hour.
 
     With --once the exit code is 0 where the champion may stay, 1 where a
     rollback or a halt is called for (done, proposed, or waiting for another
@@ -123,7 +127,7 @@ def _look(
     request: "Request",
     acting: "Acting",
     every: timedelta | None,
-    last: "Heartbeat | None",
+    last: "Memory | None",
 ) -> "Ticked":
     from aigate.watch import watch
 
@@ -138,7 +142,7 @@ class _EndingError(BaseException):
 
 
 class _Looking:
-    """A watcher's looks, one after the other; all it keeps of them is the last heartbeat."""
+    """A watcher's looks, one after the other; all it keeps of them is what the last one knew."""
 
     def __init__(
         self,
@@ -156,7 +160,7 @@ class _Looking:
         self._every = every
         self._teller = teller
         self._json = json
-        self._last: Heartbeat | None = None
+        self._last: Memory | None = None
         self._only_looking = False
 
     def told(self, number: int, frame: object) -> None:
@@ -197,7 +201,7 @@ class _Looking:
             words = f"internal error: {type(e).__name__}"
             fix = "nothing was decided in this look; run `aigate watch --once` to see where it lies"
             return self._failed(words, say(words, fix=fix, code=_INTERNAL))
-        self._last = ticked.beat or self._last
+        self._last = ticked.memory or self._last
         self._teller(ticked.tick)
         return ticked.tick.exit_code
 
@@ -280,6 +284,8 @@ def _text(tick: "Tick") -> None:
 
 def _details(tick: "Tick") -> Iterator[str]:
     """Return what a person needs to know beside the head line; little where all is well."""
+    from aigate.watch.tell import is_command
+
     if tick.exit_code != 0:
         for failure in tick.failures:
             owner = f" ({failure.owner})" if failure.owner else ""
@@ -298,5 +304,7 @@ def _details(tick: "Tick") -> Iterator[str]:
         yield f"runbook: {tick.runbook}"
     if tick.drift:
         yield f"drift: {tick.drift}"
-    yield from (f"run: {line}" for line in (*tick.next, *(words for act in tick.acts for words in act.next)))
+    following = (*tick.next, *(words for act in tick.acts for words in act.next))
+    yield from (f"run: {words}" for words in following if is_command(words))
+    yield from (f"note: {words}" for words in following if not is_command(words))
     yield from (f"warning: {words}" for words in tick.warnings)

@@ -68,5 +68,8 @@ def _asked(version: str) -> tuple[str | None, str]:
     model, _, number = version.rpartition("@")
     number = number.removeprefix("v")
     if not NUMBER.fullmatch(number):
-        raise UsageError(f"{version!r} names no version", fix="write it as churn@3")
+        from aigate.plan import command as words
+
+        name = model or version.removesuffix("@") or "churn"
+        raise UsageError(f"{version!r} names no version", fix=f"write it as {words('why', f'{name}@3')}")
     return model or None, number

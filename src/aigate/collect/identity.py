@@ -27,6 +27,8 @@ class Found:
     """`READY`, or what keeps it from being so."""
     stage: str | None
     tags: Mapping[str, str]
+    gone: bool = False
+    """Whether the registry says for sure that it has no files; only where they were looked for."""
     signature: Evident[Digest | None] = None
     """Over the model's declared inputs and outputs; None where it declares none or nobody asked."""
 
@@ -55,6 +57,7 @@ def look_at(
         status=who.status,
         stage=None if stage == "None" else stage,
         tags=_tags(found),
+        gone=who.gone,
         signature=_signature(reading, who.root) if signature else None,
     )
 

@@ -15,6 +15,7 @@ from aigate.ledger import (
     Intent,
     Kept,
     check_anchor,
+    give_up_last,
     next_entry,
     read_chain,
     written,
@@ -78,6 +79,21 @@ class Ledger:
                 f"{where}{first.what}",
                 fix=f"`aigate audit {self.model}` shows all of it; `aigate adopt` accepts a loss, with a reason",
             )
+
+    def give_up_last(self) -> int | None:
+        """Take the last line for void where it cannot be believed; return its number, None where nothing is wrong.
+
+        What is written next must be an adoption that names it. Raises
+        LedgerError where more than the last line is wrong.
+        """
+        if not self.chain.faults:
+            return None
+        chain = give_up_last(self.chain)
+        if chain is None:
+            self.check()
+            raise AssertionError("a chain with faults passed its check")
+        self._take(chain)
+        return len(chain.entries)
 
     def append(self, body: Body) -> Entry:
         """Write the next entry and return it; it is durable.

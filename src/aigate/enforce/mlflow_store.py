@@ -16,6 +16,7 @@ A loser leaves an empty run behind, which nobody reads.
 import re
 import time
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from aigate.collect.deadline import Deadline
 from aigate.collect.mlflow import checks
@@ -172,27 +173,18 @@ class MlflowStore:
         ) from error or trouble
 
     def _entries(self, run_id: str, model: str, segment: int) -> tuple[str, ...]:
-        """Return the entries of one ledger run, which must follow each other without a gap."""
+        """Return the entries of one ledger run, as far as they follow each other.
+
+        What else stands there was put there by somebody else and counts for
+        nothing: a param cannot be taken away again, so it must not lock anybody
+        out. Where entries were removed, the anchors show it.
+        """
         if run_id in self._full:
             return self._full[run_id]
         params = self._runs.params(run_id, f"the ledger of {model!r}")
         first = (segment - 1) * self._size + 1
-        expected = [_key(first + offset) for offset in range(len(params))]
-        foreign = sorted(params.keys() - set(expected))
-        if foreign and all(key.startswith("entry.") for key in foreign) and len(params) <= self._size:
-            lacking = next(key for key in expected if key not in params)
-            raise LedgerError(
-                f"the ledger of {model!r} has {foreign[-1]} and lacks {lacking} (run {run_id})",
-                fix="somebody wrote past the end, or who holds MLflow's database removed an entry: "
-                "restore it from a backup",
-            )
-        if foreign or len(params) > self._size:
-            raise LedgerError(
-                f"the ledger of {model!r} holds {(foreign or expected)[-1][:60]!r}, which aigate did not "
-                f"write (run {run_id})",
-                fix="find out who writes into aigate's runs, and restore MLflow's database from a backup",
-            )
-        lines = tuple(params[key] for key in expected)
+        keys = takewhile(lambda key: key in params, (_key(first + offset) for offset in range(self._size)))
+        lines = tuple(params[key] for key in keys)
         if len(lines) == self._size:
             self._full[run_id] = lines
         return lines

@@ -7,21 +7,22 @@ writes.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from aigate.account import Explanation, KnownGood, Span, Status, explain, status
-from aigate.audit import Audit, Paper, audit, identities
+from aigate.account import Book, Explanation, Registry, Span, Status, live_of, status, under_way
+from aigate.audit import Audit, Paper, anchors_of, audit, identities
 from aigate.gate import environment_of
+from aigate.history.explain import explain
 from aigate.history.facts import registry_of, runbooks_of
+from aigate.history.good import known_good, looked_at
 from aigate.history.papers import Progress, papers_of
 from aigate.history.sight import Sight, open_sight
 from aigate.history.verify import anchor_look, chain_looks, decision_looks, version_look
-from aigate.ledger import Chain, Head, Intent
+from aigate.ledger import Chain, Head, Identity, Intent, check_anchor
 from aigate.manifest import RollbackRules
-from aigate.plan import candidates
-from aigate.standing import Standing, standing
-from aigate.values import Digest, gap, missing
+from aigate.plan import candidates, drift
+from aigate.standing import standing
+from aigate.values import Digest, Evident, gap, missing
 
 __all__ = ["Audited", "Progress", "Sight", "audited", "known_good", "open_sight", "status_of", "why"]
 
@@ -45,53 +46,73 @@ def status_of(sight: Sight, alias: str, environment: str) -> Status:
     rules = RollbackRules() if loaded is None else environment_of(loaded, environment).rollback
     book = sight.book
     registry = registry_of(sight, {alias})
-    known = None if gap(book) is not None else known_good(standing(book.chain), alias, sight.now, rules)
+    known, drifted = None, ""
+    if gap(book) is None:
+        found = standing(book.chain)
+        live = _live(registry, alias)
+        if gap(live) is None and not under_way(found, alias, live):
+            drifted = "; ".join(blocker.message for blocker in drift(found, alias, live))
+        leaving = found.holder(alias) if gap(live) is not None else live
+        known = known_good(found, alias, leaving, sight.now, rules, drifted=bool(drifted))
+    if known is not None:
+        known = looked_at(sight, known, registry)
     return status(
         sight.model,
         alias,
         sight.now,
         book,
         registry,
+        drift=drifted,
         known_good=known,
         owner=None if loaded is None else loaded.manifest.owner,
         runbooks=() if loaded is None else runbooks_of(loaded),
     )
 
 
-def known_good(found: Standing, alias: str, now: datetime, rules: RollbackRules) -> KnownGood | None:
-    """Return the version that a rollback would return to, as far as the ledger tells; None where there is none.
-
-    The last one that served long enough, else the last one at all; the
-    registry's side of it is looked at when it is returned to.
-    """
-    free = [c for c in candidates(found, alias, found.holder(alias), now) if not found.quarantine(c.identity)]
-    known = [
-        KnownGood(
-            identity=c.identity, until=c.until, lived=c.lived, soaked=c.vouched or c.lived >= rules.min_soak
-        )
-        for c in free
-    ]
-    return next((k for k in known if k.soaked), known[0] if known else None)
+def _live(registry: Evident[Registry], alias: str) -> Evident[Identity | None]:
+    """Return who holds an alias by the registry; None where nothing does."""
+    if (lost := gap(registry)) is not None:
+        return missing(lost.missing, lost.source)
+    return live_of(registry, registry.holder(alias))
 
 
 def why(sight: Sight, alias: str, version: str, on: Span | None) -> Explanation:
     """Say why a version was in service, and verify everything that answer rests on."""
     book = sight.book
     registry = registry_of(sight, {alias}, also=(version,), files={version})
-    told = explain(sight.model, alias, version, on, sight.now, book)
+    told = explain(sight.model, alias, version, on, sight.now, book, _holding(book, registry, alias, version))
     if gap(book) is not None:
         return told
     looks = [*chain_looks(book.chain, told), anchor_look(book.chain, told, registry)]
     found: dict[str, Any] = {}
-    if told.entry is not None and isinstance(told.entry.body, Intent):
-        looks += decision_looks(sight, told.entry.body, found)
+    body = None if told.entry is None else told.entry.body
+    if isinstance(body, Intent) and body.action == "promote":  # a rollback rests on no decision of its own
+        looks += decision_looks(sight, body, found)
     if told.tenure is not None:
         looks.append(version_look(told.tenure.identity, version, registry))
+    elif told.answer == "ungated":
+        if (passed := told.passages[-1]).seq is not None and passed.identity is not None:
+            looks.append(version_look(passed.identity, version, registry))
     elif any(look.state == "bad" for look in looks):
         found["answer"] = missing(
             "the ledger cannot be believed, so that it does not speak of it says nothing", "ledger"
         )
     return told.model_copy(update={"looks": tuple(looks), **found})
+
+
+def _holding(book: Evident[Book], registry: Evident[Registry], alias: str, version: str) -> Identity | None:
+    """Return who a version is that holds the alias now though the ledger put another one there; None where none does.
+
+    Where the ledger cannot be believed, what it does not speak of says
+    nothing. One that was made anew under the number is told of by its look.
+    """
+    live = _live(registry, alias)
+    if gap(book) is not None or gap(live) is not None or live is None or live.version != version:
+        return None
+    chain = book.chain
+    holder = standing(chain).holder(alias)
+    sound = not chain.faults and not any(check_anchor(chain, head, "") for head, _ in anchors_of(registry))
+    return live if sound and (holder is None or holder.version != version) else None
 
 
 def audited(

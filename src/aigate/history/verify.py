@@ -56,6 +56,9 @@ def anchor_look(chain: Chain, told: Explanation, registry: Evident[Registry]) ->
 def decision_looks(sight: Sight, body: Intent, found: dict[str, Any]) -> Iterator[Look]:
     """Verify the decision that an entry rests on; what was found out goes into `found`."""
     found["decision_id"] = body.decision
+    if body.decision is None:
+        yield Look(name="decision", state="bad", words="the entry names no decision")
+        return
     if body.record is None:
         yield Look(name="record", state="unknown", words="no record was kept with the entry")
         return
@@ -66,7 +69,6 @@ def decision_looks(sight: Sight, body: Intent, found: dict[str, Any]) -> Iterato
         return
     decision = read_record(record)
     found["decision"] = decision
-    assert body.decision is not None  # the paper agrees with it
     yield Look(
         name="record",
         state="ok",

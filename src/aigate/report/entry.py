@@ -1,6 +1,6 @@
 """An entry of the ledger in the columns of a table."""
 
-from aigate.ledger import Adopt, BreakGlass, Clear, Drill, Entry, Halt, Intent, Outcome, Resume, Review
+from aigate.ledger import Adopt, BreakGlass, Clear, Drill, Entry, Halt, Intent, Outcome, Resume, Review, Void
 from aigate.values import Digest, show_instant
 
 
@@ -39,6 +39,8 @@ def details(entry: Entry) -> dict[str, str]:
             return {"of": str(body.of), "reason": body.reason}
         case Halt() | Resume() as body:
             return {"reason": body.reason}
+        case Void() as body:
+            return {"reason": f"junk: {body.what}"}
 
 
 def _version(identity: object) -> str:

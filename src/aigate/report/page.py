@@ -1,13 +1,14 @@
 """What the accounts of a model's history share on a terminal: cleaned text in columns, with marks."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from aigate.digest import canonical
 from aigate.report.clean import clean, disarm
 from aigate.report.context import ReportContext
 from aigate.report.json import harmless
 from aigate.report.layout import pad, width, wrap
-from aigate.values import Model
+from aigate.values import Model, show_duration
 
 RED, GREEN, YELLOW, DIM, BOLD = "31", "32", "33", "2", "1"
 
@@ -56,6 +57,13 @@ class Page:
     def join(self, lines: list[str]) -> str:
         """Return the finished page, with nothing in it that a runner obeys."""
         return disarm("\n".join(line.rstrip() for line in lines)) + "\n"
+
+
+def age(value: timedelta, after: str = "") -> str:
+    """Write how long something has been; a beginning in the future is said, and never a negative age."""
+    if value < timedelta(0):
+        return "in the future by this machine's clock"
+    return f"{show_duration(value)}{after}"
 
 
 def program(model: Model, ctx: ReportContext) -> str:

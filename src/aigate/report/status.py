@@ -1,11 +1,12 @@
 """`aigate status` for a person at 03:00: what is in service, what is wrong, and the command that ends it."""
 
-from aigate.account import Status, command
+from aigate.account import Status
+from aigate.plan import at, command
 from aigate.report.context import ReportContext
 from aigate.report.json import short
-from aigate.report.page import BOLD, Page
+from aigate.report.page import BOLD, Page, age
 from aigate.standing import Tenure
-from aigate.values import gap, show_duration, show_instant
+from aigate.values import gap, show_instant
 
 _WAYS = {"promote": "promoted", "rollback": "rolled back to", "adopt": "adopted, without a decision"}
 
@@ -27,7 +28,7 @@ def _head(page: Page, found: Status) -> list[str]:
         return [page.paint(first, BOLD)]
     if found.drift:
         return [page.paint(first, BOLD)]
-    lived = show_duration(tenure.lived(found.now))
+    lived = age(tenure.lived(found.now))
     by = f"since {show_instant(tenure.since)} ({lived}) by {page.say(tenure.actor.name, 120)}"
     lines = [f"{page.paint(first, BOLD)} {by}"]
     if gap(held) is not None:
@@ -49,8 +50,12 @@ def _alarms(page: Page, found: Status) -> list[str]:
     """Lay out what keeps the next promotion from happening, or waits for somebody."""
     lines: list[str] = []
     if found.drift:
-        lines += page.row("bad", "DRIFT", found.drift)
-        lines += page.order(command("adopt", found.model, "--reason", "…"))
+        lines += _drift(page, found)
+    for twin in found.twins:
+        words = (
+            f"@{twin.alias} is on v{twin.version}, stands beside @{found.alias} and looks like it: which one "
+        )
+        lines += page.row("bad", "TWIN", f"{words}serving reads nobody knows; delete it in MLflow")
     for fault in found.faults:
         lines += page.row("bad", "LEDGER", fault)
     if found.faults:
@@ -87,14 +92,30 @@ def _alarms(page: Page, found: Status) -> list[str]:
     return lines
 
 
+def _drift(page: Page, found: Status) -> list[str]:
+    """Lay out that the alias was moved past the gate; what puts it back comes before what accepts it."""
+    lines = page.row("bad", "DRIFT", found.drift)
+    which = (found.model, *at(found.alias), "--reason", "…")
+    back: list[str] = []
+    if gap(found.tenure) is None and found.tenure is not None:
+        back = [*page.row("", "", "put it back:"), *page.order(command("rollback", *which))]
+    accept = "or accept it:" if back else "where that is right, say so once:"
+    return [*lines, *back, *page.row("", "", accept), *page.order(command("adopt", *which))]
+
+
 def _rest(page: Page, found: Status) -> list[str]:
     lines: list[str] = []
     if gap(found.known_good) is None:
-        lines += page.row("", "last good", _good(found))
+        lines += _good(page, found)
     if gap(found.watched) is None:
         seen = found.watched
-        ago = "" if seen is None else f"looked {show_duration(max(found.now - seen, seen - seen))} ago"
+        ago = "" if seen is None else f"looked {age(found.now - seen, ' ago')}"
         lines += page.row("", "watcher", ago or "never looked; `aigate watch` does")
+    for loss in found.losses:
+        words = (
+            f"accepted by {loss.by} at {show_instant(loss.at)} (entry {loss.seq}): {loss.reason}: {loss.lost}"
+        )
+        lines += page.row("warn", "lost", words)
     if (owner := found.owner) is not None:
         ways = [owner.contact or "", f"at night {owner.escalation}" if owner.escalation else ""]
         lines += page.row("", "owner", ", ".join([owner.team, *filter(None, ways)]))
@@ -110,13 +131,19 @@ def _rest(page: Page, found: Status) -> list[str]:
     return lines
 
 
-def _good(found: Status) -> str:
+def _good(page: Page, found: Status) -> list[str]:
     good = found.known_good
+    if gap(good) is not None:
+        return []
     if good is None:
-        return "none: a rollback would have nowhere to go, and would halt"
+        words = "none: `aigate rollback` would refuse, for it has nowhere to go, and the watcher would halt"
+        return page.row("", "last good", words)
+    if good.state == "bad":
+        return page.row("bad", "last good", f"v{good.identity.version}, but {good.words}")
     until = f" until {show_instant(good.until)}" if good.until else ""
     soaked = "" if good.soaked else "; too short to be known good"
-    return f"v{good.identity.version}, served {show_duration(good.lived)}{until}{soaked}"
+    words = f"v{good.identity.version}, served {age(good.lived)}{until}{soaked}; {good.words}"
+    return page.row("" if good.state == "ok" else "unknown", "last good", words)
 
 
 def _there(exists: object) -> str:

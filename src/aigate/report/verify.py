@@ -83,12 +83,33 @@ def same_form(data: bytes, value: Any) -> None:
         raise Wrong("its bytes are not in canonical form")
 
 
+def formed(line: bytes) -> Any:
+    """Return what a line holds, if it has the form of an entry."""
+    entry = parse(line)
+    same_form(line, entry)
+    if entry["schema"] != "aigate.entry/v1" or entry["body"]["kind"] == "void":
+        raise Wrong("it is no entry")
+    _ = entry["model"], entry["seq"], entry["prev"]
+    return entry
+
+
+def given_up(after: bytes, digest: str, number: int) -> bool:
+    """Say whether the next line is an adoption that links to this one and names it as void."""
+    try:
+        entry = formed(after)
+        body = entry["body"]
+        return bool(entry["prev"] == digest and body["kind"] == "adopt" and body.get("void") == number)
+    except (Wrong, KeyError, TypeError, AttributeError):
+        return False
+
+
 class Bundle:
     """The exported files, and what was found to be broken in them."""
 
     def __init__(self, folder: Path) -> None:
         """Read every file below a folder."""
         self.broken: list[str] = []
+        self.void: list[str] = []
         self.files = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
@@ -132,7 +153,13 @@ class Bundle:
             raise Wrong("it is not in the form in which it was exported")
 
     def entries(self) -> tuple[list[Any], list[str]]:
-        """Read the entries, each linked to the one before it; return them and their digests."""
+        """Read the entries, each linked to the one before it; return them and their digests.
+
+        A line that is no entry is void, and so is one that the next entry
+        gives up: who may write beside aigate can put one there. It counts for
+        nothing, and the entry after it names its digest. Where an entry was
+        made void by tampering, that link breaks.
+        """
         data = self.file("entries.jsonl")
         lines = data.split(b"\n")
         if lines.pop() != b"":
@@ -141,7 +168,8 @@ class Bundle:
         entries: list[Any] = []
         digests: list[str] = []
         for number, line in enumerate(lines, 1):
-            entry = self.check(f"entry {number}", self.later(line, number, model, digests))
+            after = lines[number] if number < len(lines) else b""
+            entry = self.check(f"entry {number}", self.later(line, after, number, model, digests))
             if entry is None:
                 self.broken.append(f"entry {number}: nothing after it can be believed")
                 break
@@ -149,21 +177,32 @@ class Bundle:
             digests.append(sha256(line))
         return entries, digests
 
-    def later(self, line: bytes, number: int, model: str, digests: list[str]) -> Callable[[], Any]:
+    def later(
+        self, line: bytes, after: bytes, number: int, model: str, digests: list[str]
+    ) -> Callable[[], Any]:
         """Return the check of one entry, to be run by `check`."""
-        return lambda: self.entry(line, number, model, digests)
+        return lambda: self.entry(line, after, number, model, digests)
 
-    def entry(self, line: bytes, number: int, model: str, digests: list[str]) -> Any:
-        """Return one entry, if it can stand where it stands."""
-        entry = parse(line)
-        same_form(line, entry)
-        if entry["schema"] != "aigate.entry/v1" or entry["model"] != model:
-            raise Wrong("it is not an entry of this model")
-        if entry["seq"] != number:
-            raise Wrong(f"it says that it is entry {ascii(entry['seq'])[:20]}")
-        if entry["prev"] != (digests[-1] if digests else None):
-            raise Wrong("it does not follow the entry before it")
-        return entry
+    def entry(self, line: bytes, after: bytes, number: int, model: str, digests: list[str]) -> Any:
+        """Return one entry, if it can stand where it stands; an empty one for a line that is void."""
+        try:
+            entry = formed(line)
+        except (Wrong, KeyError, TypeError, AttributeError) as error:
+            self.void.append(f"entry {number}: junk in its place ({error})")
+            return {"seq": number, "body": {}}
+        wrong = ""
+        if entry["model"] != model:
+            wrong = "it is not an entry of this model"
+        elif entry["seq"] != number:
+            wrong = f"it says that it is entry {ascii(entry['seq'])[:20]}"
+        elif entry["prev"] != (digests[-1] if digests else None):
+            wrong = "it does not follow the entry before it"
+        if not wrong:
+            return entry
+        if not given_up(after, sha256(line), number):
+            raise Wrong(wrong)
+        self.void.append(f"entry {number}: junk in its place ({wrong}), given up by the next entry")
+        return {"seq": number, "body": {}}
 
     def anchors(self, digests: list[str], handed: list[tuple[int, str]]) -> int:
         """Hold the chain against everything that was kept elsewhere."""
@@ -272,6 +311,7 @@ def verify(folder: Path, handed: list[tuple[int, str]], manifest: str | None) ->
         f"{len(entries)} entries, {anchors} anchors, {documents} records and snapshots, {len(bundle.files)} files",
         f"head      {len(digests)}:{digests[-1]}" if digests else "head      none",
         f"MANIFEST  {digest}",
+        *(f"VOID      {line}" for line in bundle.void),
         f"{len(bundle.broken)} broken" if bundle.broken else "OK",
     ]
 

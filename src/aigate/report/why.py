@@ -1,19 +1,20 @@
 """`aigate why` for an auditor: how a version came to serve, what that rested on, and what of it was verified."""
 
-from aigate.account import Answer, Explanation
+from aigate.account import Answer, Explanation, Passage
 from aigate.decision import Decision
 from aigate.ledger import Intent
 from aigate.report.context import ReportContext
 from aigate.report.json import short
-from aigate.report.page import BOLD, GREEN, RED, YELLOW, Page
+from aigate.report.page import BOLD, GREEN, RED, YELLOW, Page, age
 from aigate.standing import Tenure
-from aigate.values import gap, show_duration, show_instant
+from aigate.values import gap, show_instant
 
 _WORDS: dict[Answer, tuple[str, str]] = {
     "promoted": ("ALLOWED", GREEN),
     "glass": ("BREAK-GLASS", YELLOW),
     "returned": ("RETURNED TO", GREEN),
     "adopted": ("WITHOUT A DECISION", RED),
+    "ungated": ("PAST THE GATE", RED),
     "not_then": ("NOT IN SERVICE", YELLOW),
     "never": ("NEVER IN SERVICE", YELLOW),
 }
@@ -35,7 +36,7 @@ def _head(page: Page, told: Explanation) -> str:
     if (lost := gap(told.answer)) is not None:
         return f"{page.paint('UNKNOWN', f'{BOLD};{YELLOW}')}  {_asked(page, told)}: {page.say(lost.missing)}"
     word, color = _WORDS[told.answer]
-    if any(look.state == "bad" for look in told.looks):
+    if (told.exit_code == 1 and told.answer == "returned") or any(look.state == "bad" for look in told.looks):
         color = RED
     return f"{page.paint(word, f'{BOLD};{color}')}  {page.paint(_asked(page, told), BOLD)}{_when(page, told)}"
 
@@ -59,22 +60,39 @@ def _service(page: Page, told: Explanation) -> list[str]:
     lines += page.row("", "served", _served(tenure, told))
     lines += page.row("", "reason", tenure.reason)
     entry = told.entry
-    if told.answer == "adopted":
-        words = f"it became @{told.alias} without a decision, found at {show_instant(tenure.since)} and adopted by "
-        lines += page.row(
-            "bad", "decision", f"{words}{tenure.actor.name}; who moved it MLflow does not record"
-        )
-    elif entry is not None and entry.seq != tenure.seq:
-        words = f"{entry.actor.name} promoted it at {show_instant(entry.at)} (entry {entry.seq})"
-        lines += page.row("", "allowed", words)
+    lines += _allowed(page, told, tenure)
     if entry is not None and isinstance(entry.body, Intent):
         was = "nothing" if entry.body.from_ is None else f"v{entry.body.from_.version}"
         lines += page.row("", "previous", was)
     return lines
 
 
+def _allowed(page: Page, told: Explanation, tenure: Tenure) -> list[str]:
+    """Lay out how the version first came to serve, where it was not by the entry that brought it."""
+    entry = told.entry
+    if told.answer == "adopted" or (told.origin == "adopted" and entry is not None):
+        at, by = (tenure.since, tenure.actor) if entry is None else (entry.at, entry.actor)
+        first = "it first became" if told.answer == "returned" else "it became"
+        words = f"{first} @{told.alias} without a decision, found at {show_instant(at)} and adopted by "
+        words += (
+            f"{by.name} (entry {entry.seq if entry else tenure.seq}); who moved it MLflow does not record"
+        )
+        return page.row("bad", "decision", words)
+    if told.origin == "undecided":
+        role = entry.body.role if entry is not None and isinstance(entry.body, Intent) else None
+        words = f"none: it had never come to @{told.alias} by a promotion or an adoption"
+        words += f"; it was named in the right of {role}" if role else ""
+        return page.row("bad", "decision", words)
+    if told.origin is None or entry is None:
+        return []
+    words = f"{entry.actor.name} promoted it at {show_instant(entry.at)} (entry {entry.seq})"
+    if told.origin == "glass":
+        return page.row("bad", "decision", f"past one, by break-glass: {words}")
+    return page.row("", "allowed", words)
+
+
 def _served(tenure: Tenure, told: Explanation) -> str:
-    lived = show_duration(tenure.lived(told.now))
+    lived = age(tenure.lived(told.now))
     until = f"until {show_instant(tenure.until)}" if tenure.until else "and still does"
     left = {"rollback": ", then rolled back from", "adopt": ", then moved past the gate"}.get(
         tenure.left_by or "", ""
@@ -147,7 +165,39 @@ def _elsewhere(page: Page, told: Explanation) -> list[str]:
     for attempt in told.attempts:
         words = f"{attempt.action} by {attempt.by} at {show_instant(attempt.at)} (entry {attempt.seq}): {attempt.result}"
         lines += page.row("note", "tried", f"{words} {attempt.detail}".rstrip())
-    if told.answer == "never" and not told.attempts:
+    if told.answer in ("ungated", "not_then", "never"):
+        lines += [line for passage in told.passages for line in _passed(page, told, passage)]
+    if told.answer in ("ungated", "never"):
+        lines += _mentioned(page, told)
+    return lines
+
+
+def _passed(page: Page, told: Explanation, passage: Passage) -> list[str]:
+    """Lay out a time in which the version held the alias and no entry says how it got there."""
+    since = "" if passage.after is None else f", at some time after {show_instant(passage.after)}"
+    seen = show_instant(passage.seen)
+    if passage.seq is None:
+        words = f"it holds @{told.alias} now, past the gate{since}: no entry put it there"
+    elif passage.until is None:
+        words = f"held @{told.alias} past the gate{since}, found there at {seen} by {passage.by} (entry "
+        words += f"{passage.seq}); until when is not known"
+    else:
+        left = {"rollback": "rolled back from"}.get(passage.left_by or "", "replaced")
+        words = f"held @{told.alias} past the gate{since}, until {show_instant(passage.until)}; {left} by "
+        words += f"{passage.by} (entry {passage.seq}): {passage.reason}"
+    return page.row("bad", "held", f"{words}. Who moved it there MLflow does not record")
+
+
+def _mentioned(page: Page, told: Explanation) -> list[str]:
+    """Lay out every other entry that names the version."""
+    known = {tenure.seq for tenure in told.tenures} | {attempt.seq for attempt in told.attempts}
+    known |= {passage.seq for passage in told.passages if passage.seq is not None}
+    lines: list[str] = []
+    for mention in told.mentions:
+        if mention.seq not in known:
+            words = f"{mention.by} at {show_instant(mention.at)}: {mention.words}"
+            lines += page.row("note", f"entry {mention.seq}", words)
+    if not told.mentions and told.answer == "never":
         words = "the ledger has no entry about it: nobody asked for it, or it was denied (a refusal moves nothing)"
         lines += page.row("note", "entries", words)
     return lines

@@ -1,8 +1,12 @@
 """One look at the champion in service: judge it, see what the readings come to, and act where that is wanted.
 
-A look costs what `aigate evaluate` costs and one write, the heartbeat. The
-ledger is asked only where something may have to be done, where the champion
-is another one than last time, and while the alias is not where it should be.
+A look costs what `aigate evaluate` costs, one write (the heartbeat), and one
+reading of the ledger, which is three requests at most. The heartbeat that
+stands in MLflow is anybody's to write, so it spares no reading: a single look
+always asks the ledger whether the alias is where it should be. A watcher that
+goes on asks it where its own memory does not answer that: the champion, its
+receipt or the ledger's anchor is another one than when it last asked, that
+was an hour ago, or something may have to be done.
 """
 
 from collections.abc import Callable
@@ -18,9 +22,10 @@ from aigate.gate import Answer, Request, World, check_alias, environment_of, eva
 from aigate.manifest import Environment
 from aigate.plan import Act
 from aigate.reading import Incumbent, Reading, read
-from aigate.snapshot import Snapshot
-from aigate.values import gap
+from aigate.standing import Standing
+from aigate.values import gap, show_instant
 from aigate.watch.hands import DeskHands, Hands
+from aigate.watch.memory import ASK_AGAIN, Confirmed, Memory, anchor, heartbeat_before, is_of, receipt
 from aigate.watch.tell import Done, Mode, Tick, because, commands, failures_of, runbook_of, unclear_of
 from aigate.window import (
     TAG,
@@ -30,21 +35,25 @@ from aigate.window import (
     bounded,
     called,
     drifted,
-    read_heartbeat,
+    since,
     take,
     write_heartbeat,
 )
 
 UNCONFIRMED = 4
-_HOLD = 3
 
 
 @dataclass(frozen=True)
 class Ticked:
-    """A tick, and the heartbeat that a watcher keeps for the case that the tag cannot be read next time."""
+    """A tick, and what a watcher remembers of it; nothing where the registry could not be read."""
 
     tick: Tick
-    beat: Heartbeat | None
+    memory: Memory | None
+
+    @property
+    def beat(self) -> Heartbeat | None:
+        """Return the heartbeat; None where there was none."""
+        return None if self.memory is None else self.memory.beat
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class _Look:
     before: Heartbeat | None
     window: Window | None
     every: timedelta | None
+    confirmed: Confirmed | None
+    """What this process remembers of the ledger; None where it has to ask."""
 
     @property
     def decision(self) -> Decision:
@@ -77,13 +88,16 @@ class _Look:
 
     @property
     def settled(self) -> bool:
-        """Whether the look before saw this champion, and knew it to be where the ledger put it."""
-        before = self.before
+        """Whether this process saw this champion before, and nothing suggests that the ledger says otherwise now."""
+        before, known, snapshot = self.before, self.confirmed, self.answer.snapshot
         return (
             before is not None
             and before.window is not None
             and before.window.champion == self.reading.champion
-            and not before.drift
+            and known is not None
+            and timedelta(0) <= self.now - known.at < ASK_AGAIN
+            and known.anchor == anchor(snapshot)
+            and known.seq == receipt(snapshot)
         )
 
     @property
@@ -95,8 +109,7 @@ class _Look:
             and (before.verdict, before.call) == ("rollback", "halt")
             and before.window is not None
             and self.window is not None
-            and (before.window.champion, before.window.measured)
-            == (self.window.champion, self.window.measured)
+            and (before.window.champion, before.window.results) == (self.window.champion, self.window.results)
         )
 
 
@@ -105,11 +118,14 @@ class _Outcome:
     """What was called for in the end, and what was done about it."""
 
     call: Call
+    window: Window | None
+    """The window, as far as the ledger bears it out."""
     done: Done = "nothing"
     acts: tuple[Act, ...] = ()
     drift: str = ""
     unsure: bool = False
-    """Whether the next look has to ask the ledger again."""
+    """Whether the alias is not where the ledger put it, or nobody could tell."""
+    confirmed: Confirmed | None = None
     warnings: tuple[str, ...] = ()
     code: int | None = None
     """The exit code, where it is not the call's own."""
@@ -121,7 +137,7 @@ def watch(
     acting: Acting,
     *,
     every: timedelta | None = None,
-    last: Heartbeat | None = None,
+    last: Memory | None = None,
 ) -> Ticked:
     """Look at the champion once, and act on it in MLflow and in the ledger. See `tick`."""
     alias = request.to or loaded.manifest.alias_of(request.environment)
@@ -137,14 +153,13 @@ def tick(
     hands: Hands,
     *,
     every: timedelta | None = None,
-    last: Heartbeat | None = None,
+    last: Memory | None = None,
     step: Callable[[str], None] = lambda name: None,
 ) -> Ticked:
     """Look at the champion once; act where the readings call for it and the environment's mode lets it.
 
-    `every` is how often somebody looks, for the heartbeat. `last` is the
-    heartbeat of the look before, for when the tag cannot be read. The
-    heartbeat is written last, so that it tells of what was done; one that
+    `every` is how often somebody looks, for the heartbeat. `last` is what
+    this same process remembers of the look before. The heartbeat is written last, so that it tells of what was done; one that
     cannot be written turns a 0 into 4. Raises AigateError where nothing could
     be judged at all.
     """
@@ -152,9 +167,11 @@ def tick(
     answer = evaluate(loaded, replace(request, question="retain"), world)
     step("judged")
     reading = read(answer.decision, answer.snapshot, rules.watch)
-    before, trouble = _before(answer.snapshot, last)
+    mine = last if last is not None and is_of(last.beat, answer.snapshot) else None
+    before, trouble = heartbeat_before(answer.snapshot, mine)
     window = take(None if before is None else before.window, reading, rules.watch.of)
-    look = _Look(loaded, answer, rules, reading, before, window, every)
+    confirmed = None if mine is None else mine.confirmed
+    look = _Look(loaded, answer, rules, reading, before, window, every, confirmed)
     outcome = _follow(look, hands)
     warnings = [*([trouble] if trouble else []), *outcome.warnings]
     code = outcome.call.exit_code if outcome.code is None else outcome.code
@@ -163,28 +180,13 @@ def tick(
         return Ticked(_told(look, outcome, tuple(warnings), code), None)
     step("heartbeat")
     beat = _heartbeat(look, outcome)
-    if lost := _beat(hands, beat):
+    text = write_heartbeat(beat)
+    lost = _beat(hands, text)
+    if lost:
         warnings.append(lost)
         code = code or UNCONFIRMED
-    return Ticked(_told(look, outcome, tuple(warnings), code), beat)
-
-
-def _before(snapshot: Snapshot, last: Heartbeat | None) -> tuple[Heartbeat | None, str]:
-    """Return the heartbeat before this one, and why the tag's was not believed."""
-    if gap(snapshot.model) is not None:
-        return last, ""
-    text = snapshot.model.tag(TAG)
-    if text is None:
-        return None, ""
-    found = read_heartbeat(text, snapshot.now)
-    if isinstance(found, str):
-        return None, f"the tag {TAG} is not believed ({found}): the window starts anew"
-    if (found.environment, found.alias) != (snapshot.environment, snapshot.alias):
-        return None, (
-            f"the tag {TAG} is of a watcher of @{found.alias} in {found.environment}: the window starts anew; "
-            "of one registered model only one alias in one environment can be watched"
-        )
-    return found, ""
+    memory = Memory(beat, None if lost else text, outcome.confirmed)
+    return Ticked(_told(look, outcome, tuple(warnings), code), memory)
 
 
 def _follow(look: _Look, hands: Hands) -> _Outcome:
@@ -192,41 +194,71 @@ def _follow(look: _Look, hands: Hands) -> _Outcome:
     call = called(look.window, look.reading, look.rules.watch)
     champion = look.reading.champion
     if champion is None or (look.settled and not call.acts):
-        return _Outcome(call)
+        return _Outcome(call, look.window, confirmed=look.confirmed)
     try:
         standing = hands.standing()
     except AigateError as e:
         words = f"what the ledger says is not known: {e.message}"
         if not call.acts:
-            return _Outcome(call, unsure=True, warnings=(words,))
-        return _Outcome(_held(call, words), done="failed", unsure=True)
-    moved = drifted(champion, standing, look.alias)
-    known = standing.known(look.alias)
-    if call.acts:
-        automatic = look.mode == "auto"
-        call = bounded(
-            call,
-            champion,
-            look.rules.rollback,
-            standing,
-            alias=look.alias,
-            now=look.now,
-            automatic=automatic,
-        )
-        if call.acts and automatic and look.halted_for and standing.halted(look.now):
-            words = "halted already: there was no version to return to, and nothing was measured since"
-            call = call.model_copy(update={"call": "halt", "acts": False, "reasons": (*call.reasons, words)})
-    outcome = _Outcome(
-        call,
-        drift=moved if known else "",
-        unsure=bool(moved and known),
-        warnings=() if known or not moved else (moved,),
-    )
+            return _Outcome(call, look.window, unsure=True, warnings=(words,))
+        return _Outcome(_held(call, words), look.window, done="failed", unsure=True)
+    look, call = _borne_out(look, call, standing)
+    outcome = _whereabouts(look, call, champion, standing)
     if not call.acts:
+        return outcome
+    outcome = replace(outcome, call=_allowed(look, call, champion, standing))
+    if not outcome.call.acts:
         return outcome
     if look.mode != "auto":
         return replace(outcome, done="proposed" if look.mode == "propose" else "told")
     return _act(look, outcome, champion, hands)
+
+
+def _borne_out(look: _Look, call: Call, standing: Standing) -> tuple[_Look, Call]:
+    """Return the look without the readings that contradict the ledger, and what the others call for.
+
+    Nothing that is dated before the alias was last moved is about the champion's present service.
+    """
+    tenure = standing.tenure(look.alias)
+    if tenure is None:
+        return look, call
+    look = replace(look, window=since(look.window, tenure.since))
+    again = called(look.window, look.reading, look.rules.watch)
+    if again.bad < call.bad:
+        lost = call.bad - again.bad
+        words = f"{lost} dated before @{look.alias} was moved at {show_instant(tenure.since)}: not counted"
+        again = again.model_copy(update={"reasons": (*again.reasons, words)})
+    return look, again
+
+
+def _whereabouts(look: _Look, call: Call, champion: Incumbent, standing: Standing) -> _Outcome:
+    """Return an outcome with nothing done in it: whether the alias is where the ledger put it."""
+    tenure = standing.tenure(look.alias)
+    moved = drifted(champion, standing, look.alias)
+    if tenure is None:
+        return _Outcome(call, look.window, warnings=(moved,))
+    if moved:
+        return _Outcome(call, look.window, drift=moved, unsure=True)
+    confirmed = Confirmed(look.now, anchor(look.answer.snapshot), tenure.seq)
+    return _Outcome(call, look.window, confirmed=confirmed)
+
+
+def _allowed(look: _Look, call: Call, champion: Incumbent, standing: Standing) -> Call:
+    """Return what may be done of what is called for."""
+    automatic = look.mode == "auto"
+    call = bounded(
+        call,
+        champion,
+        look.rules.rollback,
+        standing,
+        alias=look.alias,
+        now=look.now,
+        automatic=automatic,
+    )
+    if call.acts and automatic and look.halted_for and standing.halted(look.now):
+        words = "halted already: there was no version to return to, and nothing was measured since"
+        return call.model_copy(update={"call": "halt", "acts": False, "reasons": (*call.reasons, words)})
+    return call
 
 
 def _act(look: _Look, outcome: _Outcome, champion: Incumbent, hands: Hands) -> _Outcome:
@@ -280,14 +312,14 @@ def _heartbeat(look: _Look, outcome: _Outcome) -> Heartbeat:
         call=outcome.call.call,
         every=look.every,
         drift=outcome.unsure,
-        window=look.window,
+        window=outcome.window,
     )
 
 
-def _beat(hands: Hands, beat: Heartbeat) -> str:
+def _beat(hands: Hands, text: str) -> str:
     """Write the heartbeat; return why that did not work."""
     try:
-        hands.beat(write_heartbeat(beat))
+        hands.beat(text)
     except AigateError as e:
         return f"the heartbeat could not be written: {e.message}"
     return ""

@@ -111,8 +111,16 @@ def commands(
     elif call.call == "wait" and reading.verdict == "rollback" and call.bad >= call.needed:
         lines.append(command("rollback", *words, "--reason", "…"))
     if drift:
+        # The way back comes first, as where a promotion meets a drift.
+        if not any(line.startswith(command("rollback")) for line in lines):
+            lines.append(command("rollback", *words, "--reason", "…"))
         lines.append(command("adopt", *words, "--reason", "…"))
     return tuple(lines)
+
+
+def is_command(words: str) -> bool:
+    """Whether what an act says about what is next is a command, and not a note."""
+    return words.startswith("aigate ")
 
 
 def _where(loaded: LoadedManifest, environment: str) -> tuple[str, ...]:

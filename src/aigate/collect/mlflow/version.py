@@ -152,6 +152,8 @@ class Identified:
     status: str
     root: ArtifactRoot | RegistryError
     """Where its files lie, or why nobody can say."""
+    gone: bool = False
+    """Whether they were looked for, and there are none."""
 
 
 def identify(reading: Reading, found: Json, *, files: bool) -> Identified:
@@ -175,7 +177,8 @@ def identify(reading: Reading, found: Json, *, files: bool) -> Identified:
     )
     root = read["root"]
     assert isinstance(root, ArtifactRoot | RegistryError)
-    return Identified(subject, _status(found, read["model"]), root)
+    gone = files and isinstance(digest, RegistryError) and digest.code == "not_found"
+    return Identified(subject, _status(found, read["model"]), root, gone)
 
 
 @dataclass(frozen=True)
