@@ -127,7 +127,7 @@ def _found_in_a_conflict(story: Story) -> None:
             _rolled_back_from, 9, True, "rollback of @champion from v4 to v3", id="rolled back from"
         ),
         pytest.param(
-            _looked_at_and_left, 10, False, "from v4 to v3 (abandoned)", id="a rollback that failed"
+            _looked_at_and_left, 11, False, "from v4 to v3 (abandoned)", id="a rollback that failed"
         ),
         pytest.param(_found_in_a_conflict, 10, False, "found to hold the alias", id="a conflict"),
     ],
@@ -179,8 +179,15 @@ def test_a_version_that_holds_the_alias_now_past_the_gate() -> None:
     got = why(story.sight(), "champion", "4", None)
     assert (got.answer, got.exit_code) == ("ungated", 1)
     assert got.passages[-1].seq is None
-    story.promote("4", outcome=None)  # an intent that may have brought it explains that
-    assert why(story.sight(), "champion", "4", None).answer == "never"
+
+
+def test_an_open_intent_explains_what_holds_the_alias_now() -> None:
+    story = told()
+    story.promote("4", outcome=None)
+    _by_hand(story)
+    got = why(story.sight(), "champion", "4", None)
+    assert (got.answer, got.passages) == ("never", ())
+    assert [attempt.result for attempt in got.attempts] == ["open"]
 
 
 def _glass_for_4(story: Story) -> None:

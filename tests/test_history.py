@@ -355,10 +355,20 @@ def test_the_last_known_good_is_looked_at(
 
 def test_what_was_taken_from_the_alias_by_hand_is_what_a_rollback_returns_to() -> None:
     story = told()
-    story.fake.aliases["churn", "champion"] = "4"
+    story.promote("4")  # too short ago to be known good, and yet it is where the alias belongs
+    story.fake.aliases["churn", "champion"] = "2"
     got = status_of(story.sight(), "champion", "production").known_good
     assert got is not None
-    assert got.identity.version == "3"
+    assert gap(got) is None
+    assert got.identity.version == "4"
+
+
+def test_a_promotion_that_names_no_decision_is_no_allow() -> None:
+    story = Story()
+    story.promote("1", decision=None, record=None)
+    got = ask(story, "1")
+    assert looks(got)["decision"].words == "the entry names no decision"
+    assert got.exit_code == 1
 
 
 def test_status_with_the_ledger_or_the_registry_down() -> None:

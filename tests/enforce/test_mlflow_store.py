@@ -385,10 +385,10 @@ class TestDocuments:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["url", "store"])
 def test_who_begin_a_ledger_at_once_agree_on_one(mlflow_server: MlflowServer, way: str) -> None:
-    """Eight stores, twenty rounds, each with an experiment and a model that nobody has seen."""
+    """Eight stores, five rounds, each with an experiment and a model that nobody has seen."""
     uri = str(getattr(mlflow_server, way))
     tracking_at(uri).experiment("nonesuch")  # MLflow is imported once, and not by eight threads
-    for _ in range(20):
+    for _ in range(5):
         experiment = new_experiment()
         stores = [store_at(uri, experiment) for _ in range(8)]
         won: list[bytes] = []

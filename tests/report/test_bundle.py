@@ -18,11 +18,12 @@ import pytest
 from aigate.decision import Actor
 from aigate.digest import canonical, digest_bytes
 from aigate.history import Audited, audited
-from aigate.ledger import Halt
+from aigate.ledger import Adopt, Halt, Head, next_entry, written
 from aigate.report.bundle import COLUMNS, bundle, write_bundle, zipped
 from aigate.report.file import ReportError
+from aigate.report.json import decision_id, record
 from aigate.report.verify import verify
-from story import Story, forge, told
+from story import KAI, Story, forge, result, told
 
 
 def exported(story: Story) -> dict[str, bytes]:
@@ -260,6 +261,91 @@ def test_a_broken_ledger_is_exported_as_it_is_and_found(tmp_path: Path) -> None:
     files = exported(story)
     assert files["entries.jsonl"].count(b"\n") == 8
     assert run(laid(files, tmp_path / "x")).returncode == 1
+
+
+# ---- the record of a halt
+
+
+def _halted() -> Story:
+    """A story that ends in a halt for which a decision called."""
+    story = told()
+    _, decision = story.evidence("3", result("fail"))
+    kept = story.ledger.keep(record(decision))
+    halt = Halt(reason="accuracy 0.71", role="watch", decision=decision_id(decision), record=kept)
+    story.write(halt)
+    return story
+
+
+def test_the_record_of_a_halt_is_in_the_bundle_and_verified(tmp_path: Path) -> None:
+    files = exported(_halted())
+    assert sum(name.startswith("records/") for name in files) == 4
+    done = run(laid(files, tmp_path / "x"))
+    assert done.returncode == 0, done.stdout
+    assert "7 records and snapshots" in done.stdout
+
+
+@pytest.mark.parametrize("how", ["gone", "edited"])
+def test_a_halt_whose_record_is_not_what_was_kept_is_found(how: str, tmp_path: Path) -> None:
+    files = exported(_halted())
+    name = (set(files) - set(exported(told()))).pop()
+    assert name.startswith("records/")
+    rest = {key: data for key, data in files.items() if key != name}
+    changed = rest if how == "gone" else {**rest, name: files[name].replace(b"0.71", b"0.95", 1)}
+    done = run(laid(sealed(changed), tmp_path / "x"))
+    assert done.returncode == 1
+    assert f"entry 9, {name}" in done.stdout
+
+
+# ---- junk between the entries
+
+
+def _littered() -> Story:
+    """Somebody puts junk where an entry should be, and then a line that looks like an entry and is given up."""
+    story = told()
+    story.lines.append(b"junk")
+    story.ledger.refresh()
+    story.halt()
+    story.lines.append(story.lines[4])
+    given_up = next_entry(
+        Head(seq=11, digest=digest_bytes(story.lines[-1])),
+        "churn",
+        Adopt(alias="champion", from_=None, to=story.identity("3"), reason="junk", role="approver", void=11),
+        at=story.now,
+        actor=KAI,
+        nonce="f" * 16,
+    )
+    story.lines.append(written(given_up))
+    return story
+
+
+def test_junk_is_void_in_the_bundle_too(tmp_path: Path) -> None:
+    story = _littered()
+    found = audited(story.sight(), "champion", "production", keep=True)
+    files = files_of(found)
+    assert [r.where for r in found.audit.remarks if r.code == "void"] == ["entry 9", "entry 11"]
+    done = run(laid(files, tmp_path / "x"))
+    assert done.returncode == 0, done.stdout
+    assert [line[10:18] for line in done.stdout.splitlines() if line.startswith("VOID")] == [
+        "entry 9:",
+        "entry 11",
+    ]
+    assert [row["kind"] for row in table(files)][8:] == ["void", "halt", "void", "adopt"]
+    assert "junk" in files["index.html"].decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda lines: [*lines[:8], b"other", *lines[9:]], id="junk that was changed"),
+        pytest.param(lambda lines: [*lines[:8], *lines[9:]], id="junk that was taken away"),
+        pytest.param(lambda lines: lines[:11], id="an entry out of place that nobody gave up"),
+        pytest.param(lambda lines: [*lines[:4], b"junk", *lines[5:]], id="junk in place of an entry"),
+    ],
+)
+def test_junk_hides_no_tampering(change: Callable[[list[bytes]], list[bytes]], tmp_path: Path) -> None:
+    files = exported(_littered())
+    done = run(laid(sealed(_with(files, change(_lines(files)))), tmp_path / "x"))
+    assert done.returncode == 1, done.stdout
 
 
 def test_an_empty_ledger(tmp_path: Path) -> None:

@@ -1,21 +1,20 @@
 """Processes killed at every step, around every write, and at random: what the next run makes of it."""
 
-import os
 import random
 from collections.abc import Callable
 
 import pytest
 
 from aigate.enforce.move import STEPS
-from torture.conftest import FULL
+from torture.conftest import AMOUNT, FULL
 from torture.rig import LATER, TALLY, Rig
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 ACTS = ("promote", "rollback")
 LEDGERS = ("mlflow", "sqlite")
-OFTEN = 100 if FULL else int(os.environ.get("AIGATE_TORTURE") or 30)
-"""Kills at random times: AIGATE_TORTURE=full for a hundred, or a number."""
+OFTEN = 100 if FULL else 30 if AMOUNT else 5
+"""Kills at random times."""
 
 OWN = {"promote": ("ledger", "evaluate", "record", "recheck"), "rollback": ("ledger", "choose")}
 """Steps beside those of the move itself."""

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from aigate.ledger import Intent, Outcome
-from torture.conftest import FULL
+from torture.conftest import AMOUNT, FULL
 from torture.rig import TALLY, Rig
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
-ROUNDS = {2: 20, 8: 20} if FULL else {2: 4, 8: 1}
-"""Rounds by the number of processes; AIGATE_TORTURE=full for twenty of each."""
+ROUNDS = {2: 20, 8: 20} if FULL else {2: 4, 8: 1} if AMOUNT else {2: 1, 8: 1}
+"""Rounds by the number of processes."""
 
 Make = Callable[[str], Rig]
 

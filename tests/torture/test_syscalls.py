@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from torture.conftest import FULL
+from torture.conftest import AMOUNT, FULL
 from torture.rig import LATER, TALLY, Rig, Said
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
@@ -20,8 +20,8 @@ LINE = ("sendto", "recvfrom")
 KINDS = {"sqlite": ("error=EIO", "error=ENOSPC", "signal=KILL"), "mlflow": ("error=EIO", "signal=KILL")}
 WITHIN = 8
 """Seconds an act is given: after a request that never left, an answer is waited for until the time is up."""
-SOME = 2
-"""Positions that are tried of each call and fault; AIGATE_TORTURE=full tries all."""
+SOME = 2 if AMOUNT else 1
+"""Positions that are tried of each call and fault."""
 
 Make = Callable[[str], Rig]
 

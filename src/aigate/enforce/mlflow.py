@@ -4,6 +4,7 @@ from aigate.collect.access import Access
 from aigate.collect.deadline import Deadline
 from aigate.collect.fetch import Fetcher
 from aigate.collect.mlflow.auth import WORKSPACE_HEADER
+from aigate.collect.mlflow.reader import RegistryError
 from aigate.collect.mlflow.wire import Wire
 from aigate.enforce.mlflow_store import EXPERIMENT, MlflowStore
 from aigate.enforce.store import LedgerStore
@@ -24,7 +25,9 @@ def open_writer(access: Access, deadline: Deadline, *, fetcher: Fetcher | None =
     from aigate.enforce.rest import RestWriter
 
     def within(seconds: float) -> RestWriter:
-        short = Deadline(min(seconds, deadline.left()))
+        if deadline.remaining() <= 0:
+            raise RegistryError("refused", "the run's time is up, and nothing was sent")
+        short = Deadline(min(seconds, deadline.remaining()))
         return RestWriter(_wire(access, open_fetcher(access, short)))
 
     return RestWriter(_wire(access, fetcher)) if fetcher is not None else BriefWriter(within)

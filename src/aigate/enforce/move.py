@@ -88,7 +88,7 @@ def carry_out(site: Site, intent: Intent, recheck: Callable[[], str]) -> MoveDon
     digest = site.ledger.chain.digests[-1]
     site.step("after_intent")
     try:
-        result, detail = _before(site, intent, seq, recheck)
+        result, detail = _before(site, intent, seq, digest, recheck)
     except BaseException:
         _close(site, seq, "abandoned", "the run failed before the move")
         raise
@@ -102,7 +102,9 @@ def carry_out(site: Site, intent: Intent, recheck: Callable[[], str]) -> MoveDon
     return _end(site, seq, result, detail, found, warnings)
 
 
-def _before(site: Site, intent: Intent, seq: int, recheck: Callable[[], str]) -> tuple[Result | None, str]:
+def _before(
+    site: Site, intent: Intent, seq: int, digest: str, recheck: Callable[[], str]
+) -> tuple[Result | None, str]:
     """Look once more at everything the move rests on; None where it may be made."""
     if changed := recheck():
         return "changed", changed
@@ -113,18 +115,20 @@ def _before(site: Site, intent: Intent, seq: int, recheck: Callable[[], str]) ->
         return "abandoned", f"what holds @{intent.alias} cannot be read: {e.message}"
     if not is_version(held, intent.from_):
         return "changed", f"@{intent.alias} moved from {shown(intent.from_)} to {_number(held)} meanwhile"
-    if interfered := _interference(site, seq):
+    if interfered := _interference(site, seq, digest):
         return "abandoned", interfered
     if site.clock() > intent.expires - MARGIN:
         return "abandoned", "it took so long that others may take the move for abandoned"
     return None, ""
 
 
-def _interference(site: Site, seq: int) -> str:
-    """Return what was written into the ledger after the intent; empty where nothing was."""
+def _interference(site: Site, seq: int, digest: str) -> str:
+    """Return what was done to the ledger since the intent; empty where nothing was."""
     chain = site.ledger.refresh()
     if chain.faults:
         return f"the ledger cannot be believed: {chain.faults[0].what}"
+    if chain.digests[seq - 1 : seq] != (digest,):
+        return f"entry {seq} is not what was written: the ledger has been tampered with"
     later = chain.entries[seq:]
     if not later:
         return ""

@@ -109,7 +109,7 @@ def _rest(page: Page, found: Status) -> list[str]:
         lines += _good(page, found)
     if gap(found.watched) is None:
         seen = found.watched
-        ago = "" if seen is None else f"looked {age(found.now - seen, ' ago')}"
+        ago = "" if seen is None else f"last looked {age(found.now - seen, ' ago')}"
         lines += page.row("", "watcher", ago or "never looked; `aigate watch` does")
     for loss in found.losses:
         words = (
