@@ -219,8 +219,13 @@ class _Rollback:
         )
         if tenure is None or not fresh or asked.to is not None or asked.drill or asked.dry_run:
             return None
-        ago = show_duration(desk.now() - tenure.since)
-        words = f"rolled back to {shown(live)} {ago} ago by {tenure.actor.name} ({tenure.reason}), entry {tenure.seq}"
+        past = desk.now() - tenure.since
+        ago = (
+            f"{show_duration(past)} ago" if past >= timedelta(0) else "in the future by this machine's clock"
+        )
+        words = (
+            f"rolled back to {shown(live)} {ago} by {tenure.actor.name} ({tenure.reason}), entry {tenure.seq}"
+        )
         further = f"to go further back, name the version: {command('rollback', desk.model, *at(asked.alias), '--to', 'N', '--reason', '…')}"
         if tenure.reason == asked.reason:
             desk.heal_anchor()
