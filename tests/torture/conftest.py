@@ -15,7 +15,7 @@ AMOUNT = os.environ.get("AIGATE_TORTURE", "")
 FULL = AMOUNT == "full"
 """Whether everything is to be tried; it takes an hour and longer. `some` tries what SECURITY.md counts."""
 
-KEPT = 1 if AMOUNT else 8
+KEPT = 1 if AMOUNT else 16
 """Every so manieth case of each test is tried where nothing else is asked for."""
 
 _VERSIONS = 9
