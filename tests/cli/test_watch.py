@@ -468,7 +468,8 @@ def test_memory_does_not_grow_with_the_looks(
         for _ in range(200):
             looking.look()
         gc.collect()
-        assert tracemalloc.get_traced_memory()[0] - before < 200_000
+        # 200 looks that were kept would be 2 MB.
+        assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
     finally:
         tracemalloc.stop()
 
