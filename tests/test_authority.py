@@ -129,7 +129,7 @@ TABLE: dict[str, tuple[Manifest | None, str, str | None, str, str]] = {
     "nobody owns anything": (NOBODY, STRANGER, None, ANYBODY, REFUSED),
     "nobody owns anything, claimed": (NOBODY, STRANGER, "platform", ANYBODY, REFUSED),
     "no manifest": (None, STRANGER, None, NO_MANIFEST, REFUSED),
-    "no manifest, claimed": (None, STRANGER, "platform", NO_MANIFEST, f"platform (claimed, {NO_MANIFEST})"),
+    "no manifest, claimed": (None, STRANGER, "platform", NO_MANIFEST, REFUSED),
 }
 
 
@@ -176,7 +176,7 @@ REFUSALS: dict[str, tuple[Manifest | None, Need, str | None, str, str]] = {
         "ask one of: user:kai, github:robin",
     ),
     "no approver": (ONLY_APPROVERS, "lift", "platform", "user:eve is neither", "ask one of: github:robin"),
-    "no manifest": (None, "lift", None, "none was found here", "--as TEAM"),
+    "no manifest": (None, "lift", None, "none was found here", "--manifest FILE"),
 }
 
 
@@ -273,4 +273,4 @@ def test_to_be_named_never_takes_a_right_away(
 def test_a_role_fits_an_entry_however_long_the_names() -> None:
     found = manifest(owner=None, teams={"t" * 150: ["user:kai"]}, stages=(("s" * 150, "t" * 150),))
     Halt(reason="late", role=role_of(found, "user:kai", "halt"))
-    Halt(reason="late", role=role_of(None, "user:kai", "lift", "team\nx"))
+    Halt(reason="late", role=role_of(None, "user:kai", "halt", "team\nx"))
