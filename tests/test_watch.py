@@ -411,6 +411,17 @@ def test_an_alias_that_was_moved_by_hand_is_told_of_until_it_is_adopted(begin: B
     assert not story.beat().drift
 
 
+def test_a_move_while_the_ledger_was_read_ahead_is_no_drift(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = begin()
+    before = story.hands.ledger.standing
+    story.hands.promote("3")
+    monkeypatch.setattr(story.hands, "prepare", lambda: setattr(story.hands, "early", before))
+    told = story.look().tick
+    assert (told.champion, told.drift) == ("3", "")
+
+
 def test_a_drifted_champion_is_halted_and_not_moved(begin: Begin) -> None:
     story = begin()
     story.hands.version = "7"

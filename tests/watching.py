@@ -126,6 +126,7 @@ class FakeHands:
         self.done: list[str] = []
         self.asked = 0
         """How often the ledger was read."""
+        self.early: Standing | None = None
         self.fails: dict[str, Exception] = {}
         """What a method raises, by its name."""
         numbers = count(1)
@@ -153,7 +154,14 @@ class FakeHands:
 
     # What a watcher does.
 
-    def standing(self) -> Standing:
+    def prepare(self) -> None:
+        self.early = self.ledger.standing
+
+    def standing(self, *, early: bool = False) -> Standing:
+        if early and self.early is not None:
+            self.asked += 1
+            self._try("standing")
+            return self.early
         self.asked += 1
         self._try("standing")
         return self.ledger.standing

@@ -164,6 +164,8 @@ def tick(
     be judged at all.
     """
     rules = environment_of(loaded, request.environment)
+    if last is None:
+        hands.prepare()
     answer = evaluate(loaded, replace(request, question="retain"), world)
     step("judged")
     reading = read(answer.decision, answer.snapshot, rules.watch)
@@ -196,7 +198,9 @@ def _follow(look: _Look, hands: Hands) -> _Outcome:
     if champion is None or (look.settled and not call.acts):
         return _Outcome(call, look.window, confirmed=look.confirmed)
     try:
-        standing = hands.standing()
+        standing = hands.standing(early=not call.acts)
+        if not call.acts and drifted(champion, standing, look.alias):
+            standing = hands.standing()  # it may have moved while both were read
     except AigateError as e:
         words = f"what the ledger says is not known: {e.message}"
         if not call.acts:

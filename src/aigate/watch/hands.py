@@ -1,6 +1,8 @@
 """What a watcher can do beside judging: read the ledger, act, and write its heartbeat."""
 
+from concurrent.futures import Future
 from datetime import datetime
+from threading import Thread
 from typing import Protocol
 
 from aigate.act import RollbackRequest, StateRequest, halt, rollback
@@ -21,8 +23,14 @@ from aigate.window import TAG
 class Hands(Protocol):
     """What a watcher can do beside judging. Each raises AigateError where it cannot."""
 
-    def standing(self) -> Standing:
-        """Read the ledger, and return what it comes to; raises where it cannot be believed."""
+    def prepare(self) -> None:
+        """Begin to read the ledger, while something else is done."""
+
+    def standing(self, *, early: bool = False) -> Standing:
+        """Read the ledger, and return what it comes to; raises where it cannot be believed.
+
+        `early`: what `prepare` began to read will do.
+        """
 
     def live(self) -> Incumbent | None:
         """Return what holds the alias at this moment."""
@@ -46,9 +54,27 @@ class DeskHands:
         self._environment = environment
         self._acting = acting
         self._model = loaded.manifest.model.name
+        self._early: Future[Standing] | None = None
 
-    def standing(self) -> Standing:
+    def prepare(self) -> None:
+        """Begin to read the ledger in a thread of its own, which nobody waits for where it is not needed."""
+        found: Future[Standing] = Future()
+
+        def read() -> None:
+            try:
+                found.set_result(self._read())
+            except BaseException as e:  # noqa: BLE001 - every end is handed to whoever asks
+                found.set_exception(e)
+
+        Thread(target=read, name="aigate-ledger", daemon=True).start()
+        self._early = found
+
+    def standing(self, *, early: bool = False) -> Standing:
         """Read the ledger, and return what it comes to; raises LedgerError where it cannot be believed."""
+        begun, self._early = self._early, None
+        return begun.result() if early and begun is not None else self._read()
+
+    def _read(self) -> Standing:
         with open_desk(self._acting, self._model) as desk:
             desk.read_ledger()
             return desk.ledger.standing
