@@ -6,7 +6,8 @@ the world (clock, environment, disk) and print what it returns.
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,10 +24,11 @@ from aigate.decision import Actor, Decision, PolicyInfo, Versions
 from aigate.digest import digest_bytes
 from aigate.errors import ConfigError, UsageError
 from aigate.evaluate import Setting, decide, judge
-from aigate.isolate import Answers, Isolate, Limits
+from aigate.isolate import Isolate, Limits
 from aigate.manifest import PRODUCTION, Environment, PolicySelection
 from aigate.policy import PolicyFile
 from aigate.snapshot import Question, Snapshot
+from aigate.values import Digest
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,52 @@ def evaluate(loaded: LoadedManifest, request: Request, world: World) -> Answer:
     Raises UsageError and ConfigError for what the user can mend before
     anything is asked of the world; what the world does is in the answer.
     """
-    environment = environment_of(loaded, request.environment)
-    files = policies_in_force(loaded)
-    check_settings(loaded, request.environment, files)
-    with Isolate(files, environment.params, limits=request.limits) as isolate:
+    with judges(loaded, request.environment, request.limits) as ready:
         snapshot = look(loaded, request, world)  # while the child imports what it needs
-        answers = isolate.run(snapshot)
-    return Answer(_decide(snapshot, answers, environment, files, world.actor, request.limits), snapshot)
+        return Answer(ready.decide(snapshot, world.actor), snapshot)
+
+
+class Judges:
+    """The policies in force, waiting in a process of their own for the one snapshot that they judge."""
+
+    def __init__(
+        self, isolate: Isolate, environment: Environment, files: tuple[PolicyFile, ...], limits: Limits
+    ) -> None:
+        self._isolate = isolate
+        self._environment = environment
+        self._files = files
+        self._limits = limits
+
+    @property
+    def policies(self) -> Digest:
+        """The digest over the policies' files, as they were read for this process."""
+        return policies_digest(self._files)
+
+    def decide(self, snapshot: Snapshot, actor: Actor) -> Decision:
+        """Answer a snapshot's question; a second one is refused (AigateError)."""
+        answers = self._isolate.run(snapshot)
+        setting = Setting(
+            policies_digest=self.policies,
+            isolation=str(self._limits),
+            versions=Versions(
+                aigate=aigate.__version__, python=platform.python_version(), pydantic=pydantic.VERSION
+            ),
+            actor=actor,
+        )
+        return decide(snapshot, judge(answers.infos, answers.results, self._environment.levels), setting)
+
+
+@contextmanager
+def judges(loaded: LoadedManifest, environment: str, limits: Limits) -> Iterator[Judges]:
+    """Start the policies in force in an environment; they are ready when they are asked.
+
+    Raises UsageError and ConfigError where they cannot be.
+    """
+    settings = environment_of(loaded, environment)
+    files = policies_in_force(loaded)
+    check_settings(loaded, environment, files)
+    with Isolate(files, settings.params, limits=limits) as isolate:
+        yield Judges(isolate, settings, files, limits)
 
 
 def look(loaded: LoadedManifest, request: Request, world: World) -> Snapshot:
@@ -150,13 +191,8 @@ def evaluate_snapshot(
             f"the snapshot was taken under another manifest than {loaded.shown}",
             fix="take it anew with `aigate evaluate --save-snapshot`, or name the manifest of that time",
         )
-    environment = environment_of(loaded, snapshot.environment)
-    files = policies_in_force(loaded)
-    check_settings(loaded, snapshot.environment, files)
-    limits = limits or Limits()
-    with Isolate(files, environment.params, limits=limits) as isolate:
-        answers = isolate.run(snapshot)
-    return Answer(_decide(snapshot, answers, environment, files, actor, limits), snapshot)
+    with judges(loaded, snapshot.environment, limits or Limits()) as ready:
+        return Answer(ready.decide(snapshot, actor), snapshot)
 
 
 def catalogue(loaded: LoadedManifest | None, environment: str) -> tuple[PolicyInfo, ...]:
@@ -247,26 +283,7 @@ def check_settings(loaded: LoadedManifest, environment: str, files: Iterable[Pol
             )
 
 
-def _decide(
-    snapshot: Snapshot,
-    answers: Answers,
-    environment: Environment,
-    files: tuple[PolicyFile, ...],
-    actor: Actor,
-    limits: Limits,
-) -> Decision:
-    setting = Setting(
-        policies_digest=policies_digest(files),
-        isolation=str(limits),
-        versions=Versions(
-            aigate=aigate.__version__, python=platform.python_version(), pydantic=pydantic.VERSION
-        ),
-        actor=actor,
-    )
-    return decide(snapshot, judge(answers.infos, answers.results, environment.levels), setting)
-
-
-def policies_digest(files: Iterable[PolicyFile]) -> str:
+def policies_digest(files: Iterable[PolicyFile]) -> Digest:
     """Return one digest over every policy file: name and content, in order."""
     lines = "".join(f"{file.digest}  {file.shown}\n" for file in files)
     return digest_bytes(lines.encode())

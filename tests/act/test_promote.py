@@ -18,6 +18,17 @@ from aigate.report.json import decision_id, read_record, record
 
 pytestmark = pytest.mark.server
 
+OWN = '''
+from aigate import Findings, Snapshot, deny, policy
+
+
+@policy("own.named", severity="low", blames="process")
+def named(s: Snapshot) -> Findings:
+    """The version has a number."""
+    if not s.judged.subject.version:
+        yield deny("no number", key="version")
+'''
+
 
 @pytest.mark.parametrize("ledger", ["mlflow", "sqlite"], indirect=True)
 def test_an_allowed_version_takes_the_alias_and_everything_is_recorded(shop: Shop) -> None:
@@ -368,3 +379,19 @@ def test_the_rules_of_another_environment_do_not_move_productions_alias(shop: Sh
     own = PromoteRequest(request=Request(version="2", environment="testing", tracking_uri=shop.uri))
     act = promote(shop.loaded, own, shop.acting()).act
     assert (act.result, act.alias, shop.holder) == ("done", "tested", "1")
+
+
+def test_a_policy_that_is_edited_between_decision_and_move_stops_it(shop: Shop) -> None:
+    folder = shop.folder / "policies"
+    folder.mkdir()
+    rule = folder / "own.py"
+    rule.write_text(OWN)
+
+    def interfere(step: str) -> None:
+        if step == "record":
+            rule.write_text(OWN + "# one byte more\n")
+
+    act = shop.promote(step=interfere).act
+    assert (act.result, act.exit_code, shop.holder) == ("changed", 3, "1")
+    assert "policies" in act.reason
+    assert shop.kinds() == ["adopt"]

@@ -14,7 +14,7 @@ from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MoveDone, carry_out, is_version, reconcile
 from aigate.enforce.receipts import RECEIPT, head_in, receipt
 from aigate.errors import AigateError
-from aigate.gate import Answer, Request, check_alias, environment_of, evaluate, evaluate_snapshot, look
+from aigate.gate import Answer, Judges, Request, check_alias, environment_of, evaluate, judges, look
 from aigate.ledger import Head, Identity, Intent, Kept
 from aigate.manifest import PRODUCTION
 from aigate.plan import Act, Blocker, at, command, move_effects, shown, standing_in_the_way
@@ -181,11 +181,15 @@ class _Promotion:
         if self.asked.dry_run:
             return self._planned(live, to, glass)
         desk.acting.step("record")
-        intent = self._intent(live, to, glass)
-        try:
-            done = carry_out(desk.site, intent, self._recheck())
-        except LostTicketError:
-            return None
+        asked = self.asked.request
+        with judges(self.loaded, asked.environment, asked.limits) as ready:
+            if ready.policies != decision.policies_digest:
+                return self._act("changed", 3, "the policies changed since it was decided", live, to)
+            intent = self._intent(live, to, glass)
+            try:
+                done = carry_out(desk.site, intent, self._recheck(ready))
+            except LostTicketError:
+                return None
         return self._finished(done, live, to, glass)
 
     def _check_receipt(self) -> None:
@@ -266,8 +270,12 @@ class _Promotion:
             self.loaded.folder,
         )
 
-    def _recheck(self) -> Callable[[], str]:
-        """Return the second look: everything that binds must be as it was, and the rest must still allow it."""
+    def _recheck(self, ready: Judges) -> Callable[[], str]:
+        """Return the second look: everything that binds must be as it was, and the rest must still allow it.
+
+        The policies wait in a process of their own from before the intent is
+        written: where data have moved on they judge again, and time is short.
+        """
         assert self.answer is not None
         first, decision = self.answer.snapshot, self.answer.decision
 
@@ -283,7 +291,7 @@ class _Promotion:
                 return f"changed since it was decided: {', '.join(changed)}"
             if _judged(first) == _judged(second) or decision.verdict != "allow":
                 return ""
-            again = evaluate_snapshot(self.loaded, second, decision.actor).decision
+            again = ready.decide(second, decision.actor)
             return "" if again.verdict == "allow" else f"it would be {again.verdict} by now: {again.reason}"
 
         return look_again
