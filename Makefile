@@ -24,7 +24,7 @@ check: lint ## The fast loop: linters, types, architecture, quick tests
 	$(BIN)/python -m pytest -q -m "not server and not slow"
 
 test: setup setup-dbt ## Every test, those with real servers too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup ## Format, lint, types, architecture; changes nothing
 	$(BIN)/ruff format --check .

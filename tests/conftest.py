@@ -58,6 +58,11 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
         _stop(process)
 
 
+def interruptible() -> None:
+    """Let a child be interrupted (its `preexec_fn`): what a shell runs behind itself ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -16,7 +16,7 @@ from aigate.demo.endpoints import Endpoints, get
 from aigate.demo.pipeline import EMBEDDINGS, FEATURES, STAGES, backfilled, late
 from aigate.demo.server import environment
 from aigate.errors import AigateError
-from conftest import NOW
+from conftest import NOW, interruptible
 
 
 def processes(folder: Path) -> set[int]:
@@ -57,6 +57,7 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         encoding="utf-8",
         start_new_session=True,
+        preexec_fn=interruptible,
     ) as process:
         yield process
         for left in processes(tmp_path):

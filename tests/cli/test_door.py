@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aigate.cli import COMMANDS, run
+from conftest import interruptible
 from fakes import RawServer, silent
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +158,7 @@ def test_an_interrupt_is_130(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=interruptible,
         )
         end = time.monotonic() + 20
         while not server.connections and time.monotonic() < end:

@@ -1,14 +1,18 @@
 """`aigate watch` as a command: against a real MLflow server, as a process, and what it refuses."""
 
+import contextlib
 import gc
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -163,16 +167,24 @@ def test_looking_costs_a_write_and_the_ledger_more_than_evaluating(
     watched: System, mlflow_server: MlflowServer
 ) -> None:
     def requests(*args: str) -> list[str]:
-        before = mlflow_server.log.read_text().count("\n")
+        before = _logged(mlflow_server)
         assert watched.aigate(*args).code == 0
-        time.sleep(0.3)  # the server writes its log behind the answer
-        lines = mlflow_server.log.read_text().splitlines()[before:]
-        return [line for line in lines if "/api/2.0/" in line]
+        return _logged(mlflow_server)[len(before) :]
 
     assert watched.aigate("watch", "--once").code == 0
     asked, looked = requests("evaluate", "--question", "retain"), requests("watch", "--once")
     assert asked
     assert len(looked) == len(asked) + 2, "the heartbeat, and the anchor; the ledger itself is elsewhere"
+
+
+def _logged(server: MlflowServer) -> list[str]:
+    """Return what was asked of the API so far; the server writes its log behind its answers, in their order."""
+    last = f"/{secrets.token_hex(8)}"
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(f"{server.url}{last}", timeout=20).close()
+    while last not in (text := server.log.read_text()):
+        time.sleep(0.02)
+    return [line for line in text.splitlines() if "/api/2.0/" in line]
 
 
 @pytest.mark.server
