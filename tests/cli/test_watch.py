@@ -171,7 +171,7 @@ def test_looking_costs_a_write_and_the_ledger_more_than_evaluating(
         assert watched.aigate(*args).code == 0
         return _logged(mlflow_server)[len(before) :]
 
-    assert watched.aigate("watch", "--once").code == 0
+    adopt(watched)
     asked, looked = requests("evaluate", "--question", "retain"), requests("watch", "--once")
     assert asked
     assert len(looked) == len(asked) + 2, "the heartbeat, and the anchor; the ledger itself is elsewhere"
