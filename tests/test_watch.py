@@ -20,7 +20,7 @@ from aigate.ledger import Intent
 from aigate.manifest import RollbackRules
 from aigate.reading import Read, Reading
 from aigate.testing import NOW
-from aigate.watch import Ticked, tick
+from aigate.watch import Manner, Ticked, tick
 from aigate.watch.memory import Memory
 from aigate.window import Heartbeat, read_heartbeat, take, write_heartbeat
 from watching import Clock, FakeHands, answer, evidence, identity, incumbent, unreachable
@@ -55,6 +55,7 @@ class Story:
         *,
         after: timedelta = HOUR,
         measured: datetime | None = None,
+        dry: bool = False,
     ) -> Ticked:
         """Let time pass, then look; `accuracy` may be `late`, `gone`, or a number measured a minute ago."""
         self.clock.now += after
@@ -74,7 +75,13 @@ class Story:
             self.answer = answer(seen, late=accuracy == LATE)
         world = World(now, {}, Path("/nonexistent"), Actor(name="user:watch"), 10)
         return tick(
-            self.loaded, Request(), world, self.hands, every=HOUR, last=self.last, step=self.steps.append
+            self.loaded,
+            Request(),
+            world,
+            self.hands,
+            manner=Manner(every=HOUR, dry=dry),
+            last=self.last,
+            step=self.steps.append,
         )
 
     def beat(self) -> Heartbeat:
@@ -111,6 +118,19 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
 
     monkeypatch.setattr(aigate.watch, "evaluate", judged)
     return make
+
+
+def test_a_look_that_only_tells_does_nothing_at_all(begin: Begin) -> None:
+    """What would be done is said, with the same exit code; the history and the heartbeat stay as they are."""
+    story = begin()
+    story.look("0.71")
+    before = (story.hands.tag, story.hands.version, len(story.hands.done))
+    told = story.look("0.71", measured=story.clock.now, dry=True).tick
+    assert (told.call, told.done, told.exit_code) == ("rollback", "planned", 1)
+    assert any("rollback" in words for words in told.next)
+    assert (story.hands.tag, story.hands.version, len(story.hands.done)) == before
+    acted = story.look("0.71", measured=story.clock.now, after=MINUTE).tick
+    assert (acted.call, acted.done) == ("rollback", "done")
 
 
 def test_a_champion_that_does_well_stays(begin: Begin) -> None:

@@ -163,6 +163,58 @@ def test_a_registry_that_is_gone_is_a_hold(watched: System) -> None:
 
 
 @pytest.mark.server
+def test_what_one_job_saw_another_does(watched: System) -> None:
+    """The one that looks needs no right to write; the one that acts asks no endpoint."""
+    path = watched.folder / "aigate.yaml"
+    path.write_text(path.read_text().replace("bad: 2, of: 2", "bad: 1, of: 1"))
+    adopt(watched, "in service before aigate")
+    watched.loaded(features=12)
+    seen = watched.aigate(
+        "watch", "--once", "--dry-run", "--save-snapshot", "seen.json", "--result", "look.json",
+        "-o", "json:record.json",
+    )  # fmt: skip
+    told = json.loads((watched.folder / "look.json").read_text())
+    assert (seen.code, told["call"], told["done"]) == (1, "halt", "planned"), seen.err
+    assert "only to be shown" in seen.out
+    assert "aigate.watch" not in client(watched).get_registered_model(watched.churn.name).tags
+    assert json.loads((watched.folder / "record.json").read_text())["question"] == "retain"
+    watched.loaded(features=1)  # what the second job would see if it looked for itself
+    done = watched.aigate("watch", "--once", "--snapshot", "seen.json", "--result", "act.json")
+    told = json.loads((watched.folder / "act.json").read_text())
+    assert (done.code, told["call"], told["done"]) == (1, "halt", "done"), done.err
+    assert "aigate.watch" in client(watched).get_registered_model(watched.churn.name).tags
+
+
+@pytest.mark.server
+def test_what_was_seen_long_ago_or_of_something_else_is_not_acted_upon(watched: System) -> None:
+    assert watched.aigate("watch", "--once", "--dry-run", "--save-snapshot", "seen.json").code == 0
+    text = (watched.folder / "seen.json").read_text()
+    taken = json.loads(text)["now"]
+    early = (datetime.fromisoformat(taken) - timedelta(minutes=16)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    (watched.folder / "old.json").write_text(text.replace(f'"now":"{taken}"', f'"now":"{early}"'))
+    old = watched.aigate("watch", "--once", "--snapshot", "old.json")
+    assert (old.code, "may be acted upon for 15m" in old.err) == (3, True), old.err
+    (watched.folder / "other.json").write_text(text.replace('"question":"retain"', '"question":"promote"'))
+    other = watched.aigate("watch", "--once", "--snapshot", "other.json")
+    assert (other.code, "asks whether to promote" in other.err) == (2, True), other.err
+    assert "aigate.watch" not in client(watched).get_registered_model(watched.churn.name).tags
+
+
+def test_what_belongs_to_one_look_is_not_for_many(tmp_path: Path) -> None:
+    (tmp_path / "aigate.yaml").write_text(
+        (Path(__file__).parents[2] / "examples/no-owner/aigate.yaml").read_text()
+    )
+    for words in (
+        ["--dry-run"],
+        ["--result", "x"],
+        ["-o", "json:x"],
+        ["--save-snapshot", "x"],
+        ["--snapshot", "x"],
+    ):
+        assert aigate(["watch", "--every", "5m", "--manifest", str(tmp_path / "aigate.yaml"), *words]) == 2
+
+
+@pytest.mark.server
 def test_looking_costs_a_write_and_the_ledger_more_than_evaluating(
     watched: System, mlflow_server: MlflowServer
 ) -> None:
@@ -171,7 +223,7 @@ def test_looking_costs_a_write_and_the_ledger_more_than_evaluating(
         assert watched.aigate(*args).code == 0
         return _logged(mlflow_server)[len(before) :]
 
-    adopt(watched)
+    adopt(watched, "in service before aigate")
     asked, looked = requests("evaluate", "--question", "retain"), requests("watch", "--once")
     assert asked
     assert len(looked) == len(asked) + 2, "the heartbeat, and the anchor; the ledger itself is elsewhere"

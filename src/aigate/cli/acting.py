@@ -19,8 +19,9 @@ from aigate.values import NAME_PATTERN
 if TYPE_CHECKING:  # `--help` needs none of them
     from aigate.act import Acting
     from aigate.collect.manifest_file import LoadedManifest
+    from aigate.gate import Answer
     from aigate.plan import Act
-    from aigate.report import ReportContext
+    from aigate.report import Output, ReportContext, ReportError
 
 ledger_option = click.option(
     "--ledger",
@@ -33,6 +34,20 @@ alias_option = click.option("--alias", metavar="ALIAS", help="[default: the mani
 as_option = click.option("--as", "as_team", metavar="TEAM", help="The owning team that you act for.")
 format_option = click.option(
     "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+outputs_option = click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT:FILE",
+    help="Write the decision to a file, in any format of `aigate evaluate`; may be given several times.",
+)
+result_option = click.option(
+    "--result",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what came of it to this file, as JSON.",
 )
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show every effect.")
 
@@ -140,10 +155,46 @@ def context(*, verbose: bool = False) -> "ReportContext":
     return ReportContext(color=color, unicode="utf" in (sys.stdout.encoding or "").lower(), verbose=verbose)
 
 
-def told(act: "Act", shape: str, *, verbose: bool = False) -> int:
-    """Print an act and return its exit code."""
+def page(answer: "Answer", manifest: Path, *, verbose: bool = False) -> "ReportContext":
+    """Return how a report on a decision is to be written, with the command that asks for it again."""
+    from dataclasses import replace
+
+    from aigate.cli.evaluate import again
+
+    return replace(context(verbose=verbose), again=again(answer, manifest))
+
+
+def files_only(outputs: tuple[str, ...]) -> "tuple[Output, ...]":
+    """Read every `-o`; raise UsageError for one without a file, since standard output shows the act."""
+    from aigate.report import parse_outputs
+
+    files = parse_outputs(outputs) if outputs else ()
+    if any(output.path is None for output in files):
+        raise UsageError("-o names no file", fix="write -o FORMAT:FILE; standard output shows the act")
+    return files
+
+
+def write_result(path: Path, text: str) -> "list[ReportError]":
+    """Write what came of an act; return the trouble there was, which never changes what was done."""
+    from aigate.report.file import ReportError, write_file
+
+    try:
+        write_file(path, text)
+    except ReportError as trouble:
+        return [trouble]
+    return []
+
+
+def told(act: "Act", shape: str, *, verbose: bool = False, result: Path | None = None) -> int:
+    """Print an act, write it to a file where that is asked for, and return the exit code of the whole."""
+    from aigate.cli.complain import complain
+    from aigate.report import Delivery
     from aigate.report.act import render, render_json
+    from aigate.report.context import ReportContext
 
     write: dict[str, Any] = {"text": render, "json": render_json}
     click.echo(write[shape](act, context(verbose=verbose)), nl=False)
-    return act.exit_code
+    troubles = [] if result is None else write_result(result, render_json(act, ReportContext()))
+    for trouble in troubles:
+        complain(trouble)
+    return Delivery("", tuple(troubles)).exit_code(act.exit_code)

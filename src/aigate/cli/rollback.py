@@ -14,6 +14,7 @@ from aigate.cli.acting import (
     manifest_for,
     reason_option,
     refuse_odd,
+    result_option,
     told,
     verbose_option,
 )
@@ -37,6 +38,7 @@ SECONDS = 30.0
 @environment_option
 @tracking_option
 @ledger_option
+@result_option
 @format_option
 @verbose_option
 def command(
@@ -51,6 +53,7 @@ def command(
     environment: str,
     tracking_uri: str | None,
     ledger_uri: str | None,
+    result: Path | None,
     shape: str,
     verbose: bool,
 ) -> int:
@@ -80,4 +83,5 @@ def command(
         dry_run=dry_run,
         drill=drill,
     )
-    return told(rollback(loaded, asked, acting(tracking_uri, ledger_uri, SECONDS)), shape, verbose=verbose)
+    done = rollback(loaded, asked, acting(tracking_uri, ledger_uri, SECONDS))
+    return told(done, shape, verbose=verbose, result=result)

@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aigate.cli.acting import acting, ledger_option
+from aigate.cli.acting import (
+    acting,
+    files_only,
+    ledger_option,
+    outputs_option,
+    page,
+    result_option,
+    write_result,
+)
 from aigate.cli.complain import complain, say
+from aigate.cli.evaluate import saved
 from aigate.cli.options import deadline_option, environment_option, manifest_option, tracking_option
 from aigate.errors import AigateError, UsageError
 from aigate.values import parse_duration, show_duration, show_instant
@@ -24,7 +33,8 @@ if TYPE_CHECKING:  # `--help` needs none of them
     from aigate.act import Acting
     from aigate.collect.manifest_file import LoadedManifest
     from aigate.gate import Request
-    from aigate.watch import Ticked
+    from aigate.report import Output
+    from aigate.watch import Manner, Ticked
     from aigate.watch.memory import Memory
     from aigate.watch.tell import Tick
 
@@ -41,9 +51,24 @@ _INTERNAL = 70
 @click.option("--every", metavar="SPAN", help="Look again and again, such as 5m; at least 10s.")
 @manifest_option
 @environment_option
+@click.option("--dry-run", is_flag=True, help="Tell what would be done; do nothing, write no heartbeat.")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Judge and act upon this evidence, which a look of the last 15 minutes saved.",
+)
+@click.option(
+    "--save-snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the evidence to this file.",
+)
 @tracking_option
 @ledger_option
 @deadline_option
+@outputs_option
+@result_option
 @click.option(
     "--format",
     "shape",
@@ -58,9 +83,14 @@ def command(
     every: str | None,
     manifest: Path,
     environment: str,
+    dry_run: bool,
+    snapshot: Path | None,
+    save_snapshot: Path | None,
     tracking_uri: str | None,
     ledger_uri: str | None,
     deadline: float,
+    outputs: tuple[str, ...],
+    result: Path | None,
     shape: str,
 ) -> int:
     """Judge the champion in service, and act where the manifest lets it.
@@ -91,9 +121,14 @@ def command(
     teller = _json if shape == "json" else _text
     around = partial(acting, tracking_uri, ledger_uri, deadline)
     if span is None:
-        told = _look(loaded, request, around(), None, None)
-        teller(told.tick)
-        return told.tick.exit_code
+        files = files_only(outputs)
+        look = _look(loaded, request, around(), _manner(dry_run, snapshot, save_snapshot), None)
+        teller(look.tick)
+        return kept(look, files, result, save_snapshot, manifest)
+    if dry_run or snapshot or save_snapshot or outputs or result:
+        raise UsageError(
+            "--dry-run, --snapshot, --save-snapshot, -o and --result are for one look", fix="give --once"
+        )
     looking = _Looking(manifest, request, around, span, teller, shape == "json")
     with _until_told(looking):
         return run(span.total_seconds(), looking.look, looking.stopping)
@@ -114,6 +149,38 @@ def _span(once: bool, every: str | None) -> timedelta | None:
     return span
 
 
+def _manner(dry_run: bool, snapshot: Path | None, save_snapshot: Path | None) -> "Manner":
+    from aigate.collect.snapshot_file import load_snapshot
+    from aigate.watch import Manner
+
+    if snapshot is not None and save_snapshot is not None:
+        raise UsageError("--snapshot and --save-snapshot do not go together", fix="give one of them")
+    return Manner(dry=dry_run, seen=None if snapshot is None else load_snapshot(snapshot))
+
+
+def kept(
+    look: "Ticked",
+    files: "tuple[Output, ...]",
+    result: Path | None,
+    save_snapshot: Path | None,
+    manifest: Path,
+) -> int:
+    """Write what was asked for of a look into files; return the exit code of the whole."""
+    from aigate.digest import canonical
+    from aigate.report import Delivery, deliver
+    from aigate.report.json import harmless
+
+    delivery = deliver(look.answer.decision, files, page(look.answer, manifest))
+    troubles = list(delivery.troubles)
+    if save_snapshot is not None:
+        troubles += saved(look.answer, save_snapshot)
+    if result is not None:
+        troubles += write_result(result, harmless(canonical(look.tick).decode()) + "\n")
+    for trouble in troubles:
+        complain(trouble)
+    return Delivery("", tuple(troubles)).exit_code(look.tick.exit_code)
+
+
 def _check_model(model: str | None, declared: str) -> None:
     if model is not None and model != declared:
         raise UsageError(
@@ -126,12 +193,12 @@ def _look(
     loaded: "LoadedManifest",
     request: "Request",
     acting: "Acting",
-    every: timedelta | None,
+    manner: "Manner",
     last: "Memory | None",
 ) -> "Ticked":
     from aigate.watch import watch
 
-    return watch(loaded, request, acting, every=every, last=last)
+    return watch(loaded, request, acting, manner=manner, last=last)
 
 
 # The process
@@ -184,13 +251,14 @@ class _Looking:
         look keeps the next from being taken.
         """
         from aigate.collect.manifest_file import load_manifest
+        from aigate.watch import Manner
 
         try:
             try:
                 self._only_looking = True
                 loaded = load_manifest(self._manifest)
                 around = replace(self._around(), step=self.step)
-                ticked = _look(loaded, self._request, around, self._every, self._last)
+                ticked = _look(loaded, self._request, around, Manner(every=self._every), self._last)
             finally:
                 self._only_looking = False
         except _EndingError:
@@ -256,6 +324,7 @@ def run(
 
 _DONE = {
     "told": "nothing is done: rollback.mode is off",
+    "planned": "nothing is done: it was only to be shown",
     "proposed": "nothing is done: rollback.mode is propose",
     "refused": "it was refused",
     "failed": "it could not be done",

@@ -17,13 +17,22 @@ from aigate.act.desk import Acting
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.decision import Decision
 from aigate.digest import digest
-from aigate.errors import AigateError
-from aigate.gate import Answer, Request, World, check_alias, environment_of, evaluate
+from aigate.errors import AigateError, ConfigError
+from aigate.gate import (
+    Answer,
+    Request,
+    World,
+    check_alias,
+    environment_of,
+    evaluate,
+    evaluate_snapshot,
+)
 from aigate.manifest import Environment
 from aigate.plan import Act
 from aigate.reading import Incumbent, Reading, read
+from aigate.snapshot import Snapshot
 from aigate.standing import Standing
-from aigate.values import gap, show_instant
+from aigate.values import gap, show_duration, show_instant
 from aigate.watch.hands import DeskHands, Hands
 from aigate.watch.memory import ASK_AGAIN, Confirmed, Memory, anchor, heartbeat_before, is_of, receipt
 from aigate.watch.tell import Done, Mode, Tick, because, commands, failures_of, runbook_of, unclear_of
@@ -42,6 +51,29 @@ from aigate.window import (
 
 UNCONFIRMED = 4
 
+LOOK_VALID_FOR = timedelta(minutes=15)
+"""How long the evidence of a look that somebody else took may be acted upon."""
+
+_SKEW = timedelta(seconds=60)
+
+
+class OldLookError(AigateError):
+    """The evidence that is to be acted upon was collected too long ago."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a look is taken, beside what is looked at."""
+
+    every: timedelta | None = None
+    """How often somebody looks, for the heartbeat."""
+    dry: bool = False
+    """Only tell: nothing is done, and no heartbeat written, so that a right to read is enough."""
+    seen: Snapshot | None = None
+    """Evidence that was collected a moment ago, to be judged and acted upon in place of one's own."""
+
 
 @dataclass(frozen=True)
 class Ticked:
@@ -49,6 +81,7 @@ class Ticked:
 
     tick: Tick
     memory: Memory | None
+    answer: Answer
 
     @property
     def beat(self) -> Heartbeat | None:
@@ -66,7 +99,7 @@ class _Look:
     reading: Reading
     before: Heartbeat | None
     window: Window | None
-    every: timedelta | None
+    manner: Manner
     confirmed: Confirmed | None
     """What this process remembers of the ledger; None where it has to ask."""
 
@@ -136,14 +169,14 @@ def watch(
     request: Request,
     acting: Acting,
     *,
-    every: timedelta | None = None,
+    manner: Manner = Manner(),
     last: Memory | None = None,
 ) -> Ticked:
     """Look at the champion once, and act on it in MLflow and in the ledger. See `tick`."""
     alias = request.to or loaded.manifest.alias_of(request.environment)
     check_alias(loaded, request.environment, alias)
     hands = DeskHands(loaded, alias, request.environment, acting)
-    return tick(loaded, request, acting.world, hands, every=every, last=last, step=acting.step)
+    return tick(loaded, request, acting.world, hands, manner=manner, last=last, step=acting.step)
 
 
 def tick(
@@ -152,34 +185,36 @@ def tick(
     world: World,
     hands: Hands,
     *,
-    every: timedelta | None = None,
+    manner: Manner = Manner(),
     last: Memory | None = None,
     step: Callable[[str], None] = lambda name: None,
 ) -> Ticked:
     """Look at the champion once; act where the readings call for it and the environment's mode lets it.
 
-    `every` is how often somebody looks, for the heartbeat. `last` is what
-    this same process remembers of the look before. The heartbeat is written last, so that it tells of what was done; one that
+    `last` is what this same process remembers of the look before. The
+    heartbeat is written last, so that it tells of what was done; one that
     cannot be written turns a 0 into 4. Raises AigateError where nothing could
     be judged at all.
     """
     rules = environment_of(loaded, request.environment)
     if last is None:
         hands.prepare()
-    answer = evaluate(loaded, replace(request, question="retain"), world)
+    answer = _answer(loaded, replace(request, question="retain"), world, manner.seen)
     step("judged")
     reading = read(answer.decision, answer.snapshot, rules.watch)
     mine = last if last is not None and is_of(last.beat, answer.snapshot) else None
     before, trouble = heartbeat_before(answer.snapshot, mine)
     window = take(None if before is None else before.window, reading, rules.watch.of)
     confirmed = None if mine is None else mine.confirmed
-    look = _Look(loaded, answer, rules, reading, before, window, every, confirmed)
+    look = _Look(loaded, answer, rules, reading, before, window, manner, confirmed)
     outcome = _follow(look, hands)
     warnings = [*([trouble] if trouble else []), *outcome.warnings]
     code = outcome.call.exit_code if outcome.code is None else outcome.code
     if before is None and gap(answer.snapshot.model) is not None:
         warnings.append(f"the tag {TAG} could not be read, so it is left as it is")
-        return Ticked(_told(look, outcome, tuple(warnings), code), None)
+        return Ticked(_told(look, outcome, tuple(warnings), code), None, answer)
+    if manner.dry:
+        return Ticked(_told(look, outcome, tuple(warnings), code), None, answer)
     step("heartbeat")
     beat = _heartbeat(look, outcome)
     text = write_heartbeat(beat)
@@ -188,7 +223,30 @@ def tick(
         warnings.append(lost)
         code = code or UNCONFIRMED
     memory = Memory(beat, None if lost else text, outcome.confirmed)
-    return Ticked(_told(look, outcome, tuple(warnings), code), memory)
+    return Ticked(_told(look, outcome, tuple(warnings), code), memory, answer)
+
+
+def _answer(loaded: LoadedManifest, request: Request, world: World, seen: Snapshot | None) -> Answer:
+    """Judge the champion, by fresh evidence or by evidence that was collected a moment ago.
+
+    Raises ConfigError for evidence about something else, or that is too old to act upon.
+    """
+    if seen is None:
+        return evaluate(loaded, request, world)
+    alias = request.to or loaded.manifest.alias_of(request.environment)
+    if (seen.question, seen.environment, seen.alias) != ("retain", request.environment, alias):
+        raise ConfigError(
+            f"the snapshot asks whether to {seen.question} @{seen.alias} in {seen.environment}, "
+            f"not whether @{alias} may stay in {request.environment}",
+            fix="take it with `aigate watch --once --dry-run --save-snapshot FILE`",
+        )
+    age = world.now - seen.now
+    if not -_SKEW <= age <= LOOK_VALID_FOR:
+        raise OldLookError(
+            f"the snapshot is of {show_instant(seen.now)}, and may be acted upon for {show_duration(LOOK_VALID_FOR)}",
+            fix="look again: aigate watch --once --dry-run --save-snapshot FILE",
+        )
+    return evaluate_snapshot(loaded, seen, world.actor)
 
 
 def _follow(look: _Look, hands: Hands) -> _Outcome:
@@ -215,6 +273,8 @@ def _follow(look: _Look, hands: Hands) -> _Outcome:
         return outcome
     if look.mode != "auto":
         return replace(outcome, done="proposed" if look.mode == "propose" else "told")
+    if look.manner.dry:
+        return replace(outcome, done="planned")
     return _act(look, outcome, champion, hands)
 
 
@@ -314,7 +374,7 @@ def _heartbeat(look: _Look, outcome: _Outcome) -> Heartbeat:
         alias=look.alias,
         verdict=look.reading.verdict,
         call=outcome.call.call,
-        every=look.every,
+        every=look.manner.every,
         drift=outcome.unsure,
         window=outcome.window,
     )

@@ -15,8 +15,11 @@ from aigate.window import Call, CallName
 
 Mode = Literal["auto", "propose", "off"]
 
-Done = Literal["nothing", "told", "proposed", "done", "refused", "failed", "aborted", "unconfirmed"]
-"""What became of a call: `told` where the mode is `off`, `proposed` as a command, `done`; `refused` by a bound
+Done = Literal[
+    "nothing", "told", "proposed", "planned", "done", "refused", "failed", "aborted", "unconfirmed"
+]
+"""What became of a call: `told` where the mode is `off`, `proposed` as a command, `planned` where it was
+only to be shown, `done`; `refused` by a bound
 or by the model's state; `failed` before anything moved; `aborted` because the champion is another one by now;
 `unconfirmed` where nobody can say."""
 

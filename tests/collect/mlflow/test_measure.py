@@ -109,6 +109,13 @@ def test_the_order_of_points_does_not_matter(
     assert [(m.dataset, shown(m.value)) for m in plain] == [(m.dataset, shown(m.value)) for m in mixed]
 
 
+def test_at_one_moment_what_names_its_data_comes_first() -> None:
+    points = [Point("accuracy", Decimal("0.71"), NOW, 0, "a", data) for data in (None, ("eval", "1"))]
+    for order in (points, points[::-1]):
+        found = measurements(order, Measured("r", {"a": run("a")}, NOW))
+        assert [m.dataset is None for m in found] == [False, True]
+
+
 def shown(value: object) -> object:
     return "missing" if gap(value) is not None else value
 

@@ -112,7 +112,7 @@ def _of_one_metric(
     if any(not _training(data) for data in groups):
         groups = {data: group for data, group in groups.items() if not _training(data)}
     found = [_of_one_dataset(key, data, group, others, measured) for data, group in groups.items()]
-    found.sort(key=lambda m: (m.recorded_at, m.run_id), reverse=True)
+    found.sort(key=_newest, reverse=True)
     for at, (data, group) in enumerate(groups.items()):
         for other, rest in list(groups.items())[at + 1 :]:
             if {p.run_id for p in group} & {p.run_id for p in rest} and not _same(group + rest):
@@ -127,6 +127,13 @@ def _of_one_metric(
     if wanted is not None:
         found.sort(key=lambda m: m.dataset is None or m.dataset.digest != wanted.digest)
     return found
+
+
+def _newest(measurement: Measurement) -> tuple[datetime, str, bool, str, str]:
+    """Sort by time; at one moment, what names its data comes before what does not."""
+    data = measurement.dataset
+    named = (data.name, data.digest) if data is not None else ("", "")
+    return measurement.recorded_at, measurement.run_id, data is not None, *named
 
 
 def _of_one_dataset(
