@@ -27,6 +27,7 @@ from aigate.evaluate import Setting, decide, judge
 from aigate.isolate import Isolate, Limits
 from aigate.manifest import PRODUCTION, Environment, PolicySelection
 from aigate.policy import PolicyFile
+from aigate.reuse import reuse
 from aigate.snapshot import Question, Snapshot
 from aigate.values import Digest
 
@@ -112,13 +113,17 @@ class Judges:
 
 
 @contextmanager
-def judges(loaded: LoadedManifest, environment: str, limits: Limits) -> Iterator[Judges]:
+def judges(
+    loaded: LoadedManifest, environment: str, limits: Limits, *, rules: LoadedManifest | None = None
+) -> Iterator[Judges]:
     """Start the policies in force in an environment; they are ready when they are asked.
 
-    Raises UsageError and ConfigError where they cannot be.
+    Levels and parameters are the manifest's; the policies too, unless `rules`
+    names another one to take them from. Raises UsageError and ConfigError
+    where they cannot be.
     """
     settings = environment_of(loaded, environment)
-    files = policies_in_force(loaded)
+    files = policies_in_force(rules or loaded)
     check_settings(loaded, environment, files)
     with Isolate(files, settings.params, limits=limits) as isolate:
         yield Judges(isolate, settings, files, limits)
@@ -193,6 +198,40 @@ def evaluate_snapshot(
         )
     with judges(loaded, snapshot.environment, limits or Limits()) as ready:
         return Answer(ready.decide(snapshot, actor), snapshot)
+
+
+def evaluate_change(
+    loaded: LoadedManifest, change: LoadedManifest, snapshot: Snapshot, actor: Actor
+) -> Answer:
+    """Say what a changed manifest would make of evidence that was collected under the one in force.
+
+    Nothing is asked of the network, and no policy of the change is run: who
+    proposes a change gets neither. It is advice; nothing acts on it. Raises
+    ConfigError where the two are not about one model, UsageError for an
+    environment that the change does not know.
+    """
+    if snapshot.manifest_digest != loaded.digest:
+        raise ConfigError("the snapshot was taken under another manifest", place=loaded.shown)
+    if change.manifest.model.name != loaded.manifest.model.name:
+        raise ConfigError(
+            f"it is about model {change.manifest.model.name!r}, and {loaded.manifest.model.name!r} was judged",
+            place=change.place("model"),
+            fix="merge it first: what it would make of another model cannot be told from here",
+        )
+    from aigate.collect.everything import aside
+
+    asked = Asked(
+        question=snapshot.question,
+        environment=snapshot.environment,
+        alias=snapshot.alias,
+        now=snapshot.now,
+        manifest_digest=change.digest,
+    )
+    runbooks, edited = aside(change, asked.now)
+    found = reuse(snapshot, loaded.manifest, change.manifest, runbooks=runbooks, edited=edited)
+    with judges(change, snapshot.environment, Limits(), rules=loaded) as ready:
+        again = assemble(change.manifest, asked, found)
+        return Answer(ready.decide(again, actor), again)
 
 
 def catalogue(loaded: LoadedManifest | None, environment: str) -> tuple[PolicyInfo, ...]:

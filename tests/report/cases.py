@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from aigate.collect.manifest_file import LoadedManifest, parse_manifest
 from aigate.decision import (
     Actor,
     Blames,
@@ -32,6 +34,44 @@ RUNBOOKS = (
     Runbook(blames="default", path="runbooks/churn.md", exists=True),
     Runbook(blames="data", path="runbooks/late-data.md", exists=True),
 )
+
+MANIFEST = b"""\
+version: 1
+system: churn
+owner: {team: retention-platform, contact: "#churn-oncall", escalation: https://pager.example/churn}
+model: {name: churn}
+metrics:
+  accuracy:
+    range: [0, 1]
+    floor: {value: 0.92, provenance: {set_by: m.ito, set_on: 2026-08-02}}
+    max_drop: 0.02
+    slices:
+      segment 01: {metric: accuracy_01, floor: 0.85}
+  val/f1.macro: {floor: 0.8}
+stages:
+  - name: transactions
+    freshness: {url: https://data.example/freshness.json, time: loaded_at, max_age: 2h}
+  - {name: features, reads: [transactions], freshness: {dbt: sources.json, source: raw.features, max_age: 6h}}
+  - {name: scoring, reads: [features]}
+objectives: {end_to_end_age: 18h}
+thresholds:
+  retrieval.confidence: {value: 0.72, applied: {param: retrieval_confidence}}
+runbooks: {default: runbooks/churn.md, data: runbooks/late-data.md}
+environments:
+  production: {params: {pipeline.watched: {max_silence: 15m}}}
+"""
+
+
+def loaded(data: bytes = MANIFEST) -> LoadedManifest:
+    manifest, document = parse_manifest(data, "aigate.yaml")
+    return LoadedManifest(manifest, DIGEST, Path("aigate.yaml"), "aigate.yaml", document)
+
+
+def places(keys: tuple[str | int, ...]) -> tuple[int, int]:
+    return _LOADED.locate(*keys)
+
+
+_LOADED = loaded()
 
 
 def version(number: str, name: str = "churn") -> Version:
@@ -355,7 +395,7 @@ class Case:
     act: str = ""
 
     def context(self, **how: Any) -> ReportContext:
-        return ReportContext(**{"again": AGAIN, "act": self.act, **how})
+        return ReportContext(**{"again": AGAIN, "act": self.act, "places": places, **how})
 
 
 CASES: dict[str, Case] = {

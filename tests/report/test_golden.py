@@ -14,7 +14,15 @@ _HOSTILE = (
     "\x1b[31m::error::<b>@octocat</b>\n##[set-output name=verdict;]allow | `x` \u202e#12\n::stop-commands::x"
 )
 _ALL = {**CASES, "hostile": Case(everywhere(_HOSTILE))}
-_ENDINGS = {"text": "txt", "json": "json", "markdown": "md"}
+_ENDINGS = {
+    "text": "txt",
+    "json": "json",
+    "markdown": "md",
+    "sarif": "sarif",
+    "junit": "xml",
+    "codequality": "codequality.json",
+    "github": "github.txt",
+}
 
 
 @pytest.mark.parametrize("case", _ALL)

@@ -155,13 +155,20 @@ def context(*, verbose: bool = False) -> "ReportContext":
     return ReportContext(color=color, unicode="utf" in (sys.stdout.encoding or "").lower(), verbose=verbose)
 
 
-def page(answer: "Answer", manifest: Path, *, verbose: bool = False) -> "ReportContext":
+def page(
+    answer: "Answer", loaded: "LoadedManifest", manifest: Path, *, verbose: bool = False
+) -> "ReportContext":
     """Return how a report on a decision is to be written, with the command that asks for it again."""
     from dataclasses import replace
 
-    from aigate.cli.evaluate import again
+    from aigate.cli.evaluate import again, reported
 
-    return replace(context(verbose=verbose), again=again(answer, manifest))
+    return replace(
+        context(verbose=verbose),
+        again=again(answer, manifest),
+        manifest=reported(manifest),
+        places=lambda keys: loaded.locate(*keys),
+    )
 
 
 def files_only(outputs: tuple[str, ...]) -> "tuple[Output, ...]":

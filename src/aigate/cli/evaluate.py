@@ -54,10 +54,14 @@ NUMBER = re.compile(r"[1-9][0-9]{0,9}")
     "outputs",
     multiple=True,
     metavar="FORMAT[:FILE]",
-    help="text, json or markdown, to the terminal or a file; may be given several times.  [default: text]",
+    help="text, json, markdown, sarif, junit, codequality or github (annotations), to the terminal or a file; "
+    "may be given several times.  [default: text]",
 )
 @click.option(
-    "--format", "shape", type=click.Choice(["text", "json", "markdown"]), help="Short for -o FORMAT."
+    "--format",
+    "shape",
+    type=click.Choice(["text", "json", "markdown", "sarif", "junit", "codequality", "github"]),
+    help="Short for -o FORMAT.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show what passed and was skipped, and the evidence.")
 @click.option(
@@ -110,6 +114,8 @@ def command(
         unicode="utf" in (sys.stdout.encoding or "").lower(),
         verbose=verbose,
         again=again(answer, manifest),
+        manifest=reported(manifest),
+        places=lambda keys: loaded.locate(*keys),
     )
     delivery = deliver(answer.decision, wanted, context)
     troubles = list(delivery.troubles)
@@ -133,12 +139,14 @@ def saved(answer: Answer, path: Path) -> list[ReportError]:
 def subject_of(model: str | None, declared: str) -> tuple[str | None, str | None]:
     """Split MODEL into a version's number and an alias; at most one of them is given.
 
+    `@3` and `@ALIAS` leave the model to the manifest.
+
     Raises UsageError where it is another model than the manifest's.
     """
     if model is None:
         return None, None
     name, at, rest = model.rpartition("@") if "@" in model else (model, "", "")
-    if name != declared:
+    if name != declared and not (at and name == ""):
         raise UsageError(
             f"the manifest is about model {declared!r}, not {name!r}",
             fix="name its manifest: --manifest FILE",
@@ -159,6 +167,15 @@ def refuse_beside_snapshot(*options: object) -> None:
         raise UsageError(
             "MODEL, --to, --tracking-uri and --save-snapshot do not go with --snapshot: they are in it already"
         )
+
+
+def reported(manifest: Path) -> str:
+    """Return the manifest's path as reports name it: from the current folder, where it lies below that."""
+    import os.path
+
+    path = Path(os.path.normpath(manifest.absolute()))
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else manifest).as_posix()
 
 
 def wants_color() -> bool:

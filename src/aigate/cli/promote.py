@@ -5,9 +5,19 @@ from pathlib import Path
 
 import click
 
-from aigate.cli.acting import acting, context, format_option, ledger_option, told, verbose_option
+from aigate.cli.acting import (
+    acting,
+    files_only,
+    format_option,
+    ledger_option,
+    outputs_option,
+    page,
+    result_option,
+    told,
+    verbose_option,
+)
 from aigate.cli.complain import complain
-from aigate.cli.evaluate import again, subject_of
+from aigate.cli.evaluate import saved, subject_of
 from aigate.cli.options import deadline_option, environment_option, manifest_option, tracking_option
 from aigate.errors import ConfigError, UsageError
 
@@ -24,19 +34,24 @@ from aigate.errors import ConfigError, UsageError
     metavar="FILE",
     help="Act only if nothing has changed since this decision record was made.",
 )
+@click.option(
+    "--decision-id",
+    metavar="DIGEST",
+    help="The id that this record must have: what another job says that it decided.",
+)
 @click.option("--reason", default="", metavar="TEXT", help="Kept in the ledger beside the decision.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @tracking_option
 @ledger_option
 @deadline_option
 @click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORMAT:FILE",
-    help="Write the decision as text, json or markdown to a file; may be given several times.",
+    "--save-snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the evidence to this file.",
 )
+@outputs_option
+@result_option
 @format_option
 @verbose_option
 def command(
@@ -46,12 +61,15 @@ def command(
     environment: str,
     to: str | None,
     decision: Path | None,
+    decision_id: str | None,
     reason: str,
     dry_run: bool,
     tracking_uri: str | None,
     ledger_uri: str | None,
     deadline: float,
+    save_snapshot: Path | None,
     outputs: tuple[str, ...],
+    result: Path | None,
     shape: str,
     verbose: bool,
 ) -> int:
@@ -64,11 +82,9 @@ def command(
     from aigate.act import PromoteRequest, promote
     from aigate.collect.manifest_file import load_manifest
     from aigate.gate import Request
-    from aigate.report import deliver, parse_outputs
+    from aigate.report import Delivery, deliver, parse_outputs
 
-    files = parse_outputs(outputs) if outputs else ()
-    if any(output.path is None for output in files):
-        raise UsageError("-o names no file", fix="write -o FORMAT:FILE; standard output shows the act")
+    files = files_only(outputs)
     loaded = load_manifest(manifest)
     number, candidate = subject_of(model, loaded.manifest.model.name)
     if version is not None:
@@ -82,7 +98,7 @@ def command(
     )
     asked = PromoteRequest(
         request=request,
-        decision=None if decision is None else read_decision(decision),
+        decision=bound_to(decision, decision_id),
         dry_run=dry_run,
         reason=reason.strip(),
         words=() if manifest == Path("aigate.yaml") else ("--manifest", str(manifest)),
@@ -90,20 +106,44 @@ def command(
     done = promote(loaded, asked, acting(tracking_uri, ledger_uri, deadline))
     code = done.act.exit_code
     if done.answer is not None:
-        shown = context(verbose=verbose)
-        from dataclasses import replace
-
-        page = replace(shown, again=again(done.answer, manifest))
         wanted = files if done.act.result != "denied" or shape == "json" else (*parse_outputs(()), *files)
-        delivery = deliver(done.answer.decision, wanted, page)
+        delivery = deliver(done.answer.decision, wanted, page(done.answer, loaded, manifest, verbose=verbose))
         click.echo(delivery.shown, nl=False)
-        for trouble in delivery.troubles:
+        troubles = [*delivery.troubles, *(saved(done.answer, save_snapshot) if save_snapshot else [])]
+        for trouble in troubles:
             complain(trouble)
-        code = delivery.exit_code(code)
+        code = Delivery("", tuple(troubles)).exit_code(code)
     if done.act.result == "denied" and shape == "text":
         click.echo()
     sys.stdout.flush()
-    return told(done.act, shape, verbose=verbose) or code
+    return told(done.act, shape, verbose=verbose, result=result) or code
+
+
+def bound_to(path: Path | None, id: str | None) -> bytes | None:
+    """Return the record that is to be acted upon, which has this id; raise where it has another one.
+
+    A record carries the digest of itself, so one with the right id is the one
+    that was decided, whichever way it came here.
+    """
+    from aigate.report.clean import clean
+    from aigate.report.json import decision_id, read_record
+
+    if path is None:
+        if id is not None:
+            raise UsageError(
+                "--decision-id names a record that is not given",
+                fix="give the record itself too: --decision FILE",
+            )
+        return None
+    content = read_decision(path)
+    found = decision_id(read_record(content))
+    if id is not None and id != found:
+        raise ConfigError(
+            f"the record is decision {found}, not {clean(id, 80)}",
+            place=str(path),
+            fix="take the record of the job that decided; nothing was moved",
+        )
+    return content
 
 
 def read_decision(path: Path) -> bytes:

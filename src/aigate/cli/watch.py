@@ -124,7 +124,7 @@ def command(
         files = files_only(outputs)
         look = _look(loaded, request, around(), _manner(dry_run, snapshot, save_snapshot), None)
         teller(look.tick)
-        return kept(look, files, result, save_snapshot, manifest)
+        return kept(look, files, result, save_snapshot, (loaded, manifest))
     if dry_run or snapshot or save_snapshot or outputs or result:
         raise UsageError(
             "--dry-run, --snapshot, --save-snapshot, -o and --result are for one look", fix="give --once"
@@ -163,14 +163,14 @@ def kept(
     files: "tuple[Output, ...]",
     result: Path | None,
     save_snapshot: Path | None,
-    manifest: Path,
+    manifest: "tuple[LoadedManifest, Path]",
 ) -> int:
     """Write what was asked for of a look into files; return the exit code of the whole."""
     from aigate.digest import canonical
     from aigate.report import Delivery, deliver
     from aigate.report.json import harmless
 
-    delivery = deliver(look.answer.decision, files, page(look.answer, manifest))
+    delivery = deliver(look.answer.decision, files, page(look.answer, *manifest))
     troubles = list(delivery.troubles)
     if save_snapshot is not None:
         troubles += saved(look.answer, save_snapshot)

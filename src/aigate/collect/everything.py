@@ -101,6 +101,14 @@ def _edited(loaded: LoadedManifest, now: datetime, deadline: Deadline) -> dict[s
     return edited_on(loaded.path, values, now, deadline) if values else {}
 
 
+def aside(
+    loaded: LoadedManifest, now: datetime, seconds: float = 10.0
+) -> tuple[dict[str, Evident[bool]], dict[str, Evident[datetime | None]]]:
+    """Return what a manifest needs that lies beside it and in its history: runbooks, and when limits changed."""
+    runbooks = {path: runbook_exists(loaded.folder, path) for path in loaded.manifest.runbooks.values()}
+    return runbooks, _edited(loaded, now, Deadline(seconds))
+
+
 def _join(
     loaded: LoadedManifest, asked: Asked, done: Mapping[str, Any], keys: Keys, registry: str
 ) -> Collected:

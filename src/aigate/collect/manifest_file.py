@@ -47,6 +47,59 @@ class LoadedManifest:
         line, column = self.document.place(keys)
         return f"{self.shown}:{line}:{column}"
 
+    def locate(self, *keys: str | int) -> Place:
+        """Return line and column of the deepest of these keys that the manifest has, as findings name them.
+
+        A stage goes by its name. Several steps may be one text, with dots or
+        slashes between (`metrics.accuracy.floor`, `features/transactions`),
+        and `slices` and `provenance` may be left out of it.
+        """
+        here: tuple[str | int, ...] = ()
+        for key in keys:
+            steps: tuple[str | int, ...] = (key,) if (*here, key) in self.document.positions else ()
+            if not steps and isinstance(key, str):
+                _, steps = _followed(_at(self.document.data, here), key)
+            if not steps:
+                break
+            here = (*here, *steps)
+        return self.document.place(here, key=True)
+
+
+_LEFT_OUT = ("slices", "provenance")
+"""Steps that a finding's key does not spell out."""
+
+
+def _at(data: Any, keys: Iterable[str | int]) -> Any:
+    for key in keys:
+        data = data[key]
+    return data
+
+
+def _followed(node: object, name: str) -> tuple[int, tuple[str | int, ...]]:
+    """Follow a text below a node as far as it leads: how many of its characters were keys, and those keys.
+
+    Names have dots and slashes too, so every reading is tried and the longest one wins.
+    """
+    best: tuple[int, tuple[str | int, ...]] = (0, ())
+    for step, label, child in _children(node):
+        if name == label or name.startswith((f"{label}.", f"{label}/")):
+            read, steps = _followed(child, name[len(label) + 1 :])
+            best = max(best, (len(label) + read, (step, *steps)), key=lambda found: found[0])
+        if step in _LEFT_OUT:
+            read, steps = _followed(child, name)
+            best = max(best, (read, (step, *steps) if read else ()), key=lambda found: found[0])
+    return best
+
+
+def _children(node: object) -> Iterable[tuple[str | int, str, object]]:
+    """Return the parts of a node: step, name and value; in a list, those that have a name."""
+    if isinstance(node, dict):
+        return [(key, key, value) for key, value in node.items()]
+    if isinstance(node, list):
+        named = [(i, part.get("name"), part) for i, part in enumerate(node) if isinstance(part, dict)]
+        return [(i, name, part) for i, name, part in named if isinstance(name, str)]
+    return ()
+
 
 def load_manifest(path: Path) -> LoadedManifest:
     """Read and check a manifest; raises ConfigError that names every mistake and its place."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from aigate.decision import Decision
 from aigate.errors import UsageError
-from aigate.report import json, markdown, text
+from aigate.report import annotations, codequality, json, junit, markdown, sarif, text
 from aigate.report.clean import clean
 from aigate.report.context import COLUMNS, ReportContext
 from aigate.report.file import ReportError, write_file
@@ -36,6 +36,10 @@ FORMATS: Final[dict[str, Format]] = {
     "text": text.render,
     "json": json.render,
     "markdown": markdown.render,
+    "sarif": sarif.render,
+    "junit": junit.render,
+    "codequality": codequality.render,
+    "github": annotations.render,
 }
 """Every format by the name that `-o` takes. One with heavy imports does them inside its `render`."""
 

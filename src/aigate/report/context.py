@@ -1,9 +1,15 @@
 """What a report needs beside the decision. The door reads it from the world and hands it in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 COLUMNS = 100
 SCREEN = 24
+
+
+def _beginning(keys: tuple[str | int, ...]) -> tuple[int, int]:
+    """Stand in for a manifest that is not at hand: everything is where it begins."""
+    return (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +32,11 @@ class ReportContext:
     """Characters that a Markdown report may have; written in ASCII, it may come out longer.
 
     GitHub takes 65,536 characters in a comment and 1 MiB in a job summary.
+    """
+    manifest: str = "aigate.yaml"
+    """The manifest's path as reports name it: relative to the repository's root, with forward slashes."""
+    places: Callable[[tuple[str | int, ...]], tuple[int, int]] = _beginning
+    """Line and column, from 1, of the deepest of these keys that the manifest has.
+
+    A stage goes by its name, and several steps may be one text: `metrics.accuracy.floor`.
     """

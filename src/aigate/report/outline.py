@@ -95,7 +95,7 @@ def _version(decision: Decision) -> str:
 
 def _coverage(decision: Decision) -> tuple[str, ...]:
     counts = decision.counts
-    statuses = [_status(j) for j in decision.judgements]
+    statuses = [status_of(j) for j in decision.judgements]
     failed = statuses.count("fail")
     said = [
         f"{failed} of {counts.applicable} failed" if failed else "none failed",
@@ -136,7 +136,7 @@ def _why(decision: Decision) -> str:
             return ""
 
 
-def _status(judgement: Judgement) -> Status | None:
+def status_of(judgement: Judgement) -> Status | None:
     """Return how a judgement is listed; None for one that passed or does not apply."""
     match judgement.result.outcome:
         case "pass" | "skip":
@@ -147,17 +147,18 @@ def _status(judgement: Judgement) -> Status | None:
             return outcome if judgement.counts else "advice"
 
 
-def _by_severity(decision: Decision) -> list[Judgement]:
+def by_severity(decision: Decision) -> list[Judgement]:
+    """Return the judgements with the gravest policies first."""
     return sorted(decision.judgements, key=lambda j: (_SEVERITIES.index(j.info.severity), j.info.id))
 
 
 def _rows(decision: Decision) -> tuple[Row, ...]:
-    rows = [row for judgement in _by_severity(decision) for row in _rows_of(judgement)]
+    rows = [row for judgement in by_severity(decision) for row in _rows_of(judgement)]
     return tuple(sorted(rows, key=lambda row: STATUSES.index(row.status)))
 
 
 def _rows_of(judgement: Judgement) -> Iterator[Row]:
-    status, result, policy = _status(judgement), judgement.result, judgement.info.id
+    status, result, policy = status_of(judgement), judgement.result, judgement.info.id
     if status is None:
         return
     first = 0
@@ -167,12 +168,12 @@ def _rows_of(judgement: Judgement) -> Iterator[Row]:
     standing = judgement.standing
     for nth, finding in enumerate(result.findings, first):
         if finding in standing:
-            yield Row(status, policy, _said(finding), finding.origin, finding.owner, nth)
+            yield Row(status, policy, wording(finding), finding.origin, finding.owner, nth)
         else:
-            yield Row("WAIVED", policy, _said(finding), finding.waived, finding.owner, nth)
+            yield Row("WAIVED", policy, wording(finding), finding.waived, finding.owner, nth)
 
 
-def _said(finding: Finding) -> str:
+def wording(finding: Finding) -> str:
     """Return the message, with the key, the reading and the limit where it names nothing of them itself."""
     words = finding.message
     if finding.key and not any(part in words for part in re.split(r"[/.:,\s]+", finding.key) if part):
@@ -207,9 +208,9 @@ def _steps(decision: Decision, ctx: ReportContext, fixes: int) -> Iterator[Step]
     if ctx.act and decision.verdict in _ACTS:
         yield Step(_ACTS[decision.verdict], ctx.act)
     if decision.verdict in ("allow", "keep"):
-        yield from _fixes([j for j in _by_severity(decision) if _status(j) == "advice"], fixes)
+        yield from _fixes([j for j in by_severity(decision) if status_of(j) == "advice"], fixes)
         return
-    shut = [j for j in _by_severity(decision) if _status(j) in ("fail", "unknown", "error")]
+    shut = [j for j in by_severity(decision) if status_of(j) in ("fail", "unknown", "error")]
     failed = {j.info.blames for j in shut if j.result.outcome == "fail"}
     hint = [Step(_DATA_FIRST)] if {"data", "model"} <= failed else []
     if hint:
