@@ -18,14 +18,14 @@ import pydantic
 import aigate
 from aigate.assemble import Asked, assemble
 from aigate.collect.manifest_file import LoadedManifest, unknown_key
-from aigate.collect.policy_files import check_unique, read_policies, standard_folder
+from aigate.collect.policy_files import doubles, look_through, read_policies, standard_folder
 from aigate.collect.redact import Redactor
 from aigate.decision import Actor, Decision, PolicyInfo, Versions
 from aigate.digest import digest_bytes
-from aigate.errors import ConfigError, UsageError
+from aigate.errors import AigateError, ConfigError, PolicyCodeError, UsageError
 from aigate.evaluate import Setting, decide, judge
 from aigate.isolate import Isolate, Limits
-from aigate.manifest import PRODUCTION, Environment, PolicySelection
+from aigate.manifest import PRODUCTION, Environment, Manifest, PolicySelection
 from aigate.policy import PolicyFile
 from aigate.reuse import reuse
 from aigate.snapshot import Question, Snapshot
@@ -218,6 +218,37 @@ def evaluate_change(
             place=change.place("model"),
             fix="merge it first: what it would make of another model cannot be told from here",
         )
+    return _again(loaded.manifest, change, snapshot, actor, rules=loaded)
+
+
+def evaluate_under(loaded: LoadedManifest, snapshot: Snapshot, actor: Actor) -> Answer:
+    """Say what a manifest and its own policies would make of evidence that was collected under another one.
+
+    That other one is not at hand, so a stage of the same name is taken for one
+    that reads the same source. Nothing is asked of the network, and nothing
+    acts on the answer. Raises ConfigError where the two are about different
+    systems, UsageError for an environment that this manifest does not know.
+    """
+    if snapshot.system != loaded.manifest.system:
+        raise ConfigError(
+            f"the snapshot is about the system {snapshot.system!r}, not {loaded.manifest.system!r}",
+            place=loaded.place("system"),
+            fix="take one of this system: `aigate evaluate --save-snapshot`",
+        )
+    if snapshot.manifest_digest == loaded.digest:
+        return evaluate_snapshot(loaded, snapshot, actor)
+    return _again(loaded.manifest, loaded, snapshot, actor)
+
+
+def _again(
+    before: Manifest,
+    after: LoadedManifest,
+    snapshot: Snapshot,
+    actor: Actor,
+    *,
+    rules: LoadedManifest | None = None,
+) -> Answer:
+    """Judge what is known by another manifest than it was collected for."""
     from aigate.collect.everything import aside
 
     asked = Asked(
@@ -225,12 +256,12 @@ def evaluate_change(
         environment=snapshot.environment,
         alias=snapshot.alias,
         now=snapshot.now,
-        manifest_digest=change.digest,
+        manifest_digest=after.digest,
     )
-    runbooks, edited = aside(change, asked.now)
-    found = reuse(snapshot, loaded.manifest, change.manifest, runbooks=runbooks, edited=edited)
-    with judges(change, snapshot.environment, Limits(), rules=loaded) as ready:
-        again = assemble(change.manifest, asked, found)
+    runbooks, edited = aside(after, asked.now)
+    found = reuse(snapshot, before, after.manifest, runbooks=runbooks, edited=edited)
+    with judges(after, snapshot.environment, Limits(), rules=rules) as ready:
+        again = assemble(after.manifest, asked, found)
         return Answer(ready.decide(again, actor), again)
 
 
@@ -280,46 +311,129 @@ def policies_in_force(loaded: LoadedManifest) -> tuple[PolicyFile, ...]:
 
     Raises ConfigError where none is left: an empty set has nothing to say.
     """
+    files, errors = _readable(loaded)
+    if errors:
+        raise errors[0]
+    return files
+
+
+def _readable(loaded: LoadedManifest) -> tuple[tuple[PolicyFile, ...], tuple[AigateError, ...]]:
+    """Return the policies in force that can be read, and everything that is wrong with the others."""
     selection = loaded.manifest.policies
     files = read_standard() if selection.standard else ()
+    errors: tuple[AigateError, ...] = ()
     folder = loaded.folder / selection.path
     if folder.is_dir():
-        files += read_policies(folder, shown=selection.path)
+        own, errors = look_through(folder, shown=selection.path)
+        files += own
     elif selection.path != PolicySelection().path:
-        raise ConfigError(
-            f"there is no folder {selection.path!r} beside the manifest",
-            place=loaded.place("policies", "path"),
+        errors = (
+            ConfigError(
+                f"there is no folder {selection.path!r} beside the manifest",
+                place=loaded.place("policies", "path"),
+            ),
         )
-    if not files:
-        raise ConfigError(
-            "no policy is in force",
-            place=loaded.place("policies"),
-            fix="leave `standard: true`, or put policies into the folder",
+    if not files and not errors:
+        errors = (
+            ConfigError(
+                "no policy is in force",
+                place=loaded.place("policies"),
+                fix="leave `standard: true`, or put policies into the folder",
+            ),
         )
-    check_unique(files)
-    return files
+    return files, (*errors, *doubles(files))
 
 
 def check_settings(loaded: LoadedManifest, environment: str, files: Iterable[PolicyFile]) -> None:
     """Refuse a level or a parameter for a policy that is not there: it would select nothing."""
+    for error in _idle_settings(loaded, environment, files):
+        raise error
+
+
+def _idle_settings(
+    loaded: LoadedManifest, environment: str, files: Iterable[PolicyFile]
+) -> Iterator[ConfigError]:
     ids = [id for file in files for id in file.policies]
     themes = sorted({id.partition(".")[0] for id in ids})
     settings = loaded.manifest.environments.get(environment, Environment())
-    at = ("environments", environment)
     for key in settings.levels:
         if key != "*" and key not in ids and key not in themes:
-            raise ConfigError(
-                unknown_key(key, [*ids, *themes, "*"], "policy"),
-                place=loaded.place(*at, "levels", key),
-                fix="`aigate policies` lists those in force",
-            )
+            yield _idle(loaded, (environment, "levels", key), [*ids, *themes, "*"])
     for key in settings.params:
         if key not in ids:
-            raise ConfigError(
-                unknown_key(key, ids, "policy"),
-                place=loaded.place(*at, "params", key),
-                fix="`aigate policies` lists those in force",
-            )
+            yield _idle(loaded, (environment, "params", key), ids)
+
+
+def _idle(loaded: LoadedManifest, keys: tuple[str, str, str], known: list[str]) -> ConfigError:
+    return ConfigError(
+        unknown_key(keys[-1], known, "policy"),
+        place=loaded.place("environments", *keys),
+        fix="`aigate policies` lists those in force",
+    )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a manifest puts in force, in every environment; sound where there are no errors."""
+
+    environments: tuple[str, ...]
+    policies: tuple[str, ...]
+    """The ids of those that load."""
+    errors: tuple[AigateError, ...]
+
+
+def check_rules(loaded: LoadedManifest) -> Rules:
+    """Load every policy in force, with its parameters in every environment; return all that is wrong.
+
+    `production` counts also where the manifest does not list it. Asks nothing
+    of the world. Raises AigateError where policies cannot be run at all.
+    """
+    environments = tuple(dict.fromkeys((*loaded.manifest.environments, PRODUCTION)))
+    readable, errors = _readable(loaded)
+    found = list(errors)
+    if not errors:  # else the policy that a setting is for may be among what cannot be read
+        found += [e for name in environments for e in _idle_settings(loaded, name, readable)]
+    files, unsound = _loading(readable)
+    found += unsound
+    for name in environments:
+        params = environment_of(loaded, name).params
+        if params and _trial(files, params):
+            found += _misfits(loaded, name, files)
+    return Rules(environments, tuple(id for file in files for id in file.policies), tuple(found))
+
+
+def _loading(files: tuple[PolicyFile, ...]) -> tuple[tuple[PolicyFile, ...], list[AigateError]]:
+    """Return the files that load, and what is wrong with the others: tried one by one where there are any."""
+    if not _trial(files, {}):
+        return files, []
+    trials = [(file, _trial((file,), {})) for file in files]
+    return tuple(file for file, e in trials if not e), [e for _, e in trials if e]
+
+
+def _misfits(loaded: LoadedManifest, environment: str, files: Iterable[PolicyFile]) -> Iterator[AigateError]:
+    """Yield what is wrong with an environment's parameters, each tried by itself."""
+    wanted = environment_of(loaded, environment).params
+    holders = {id: file for file in files for id in file.policies}
+    for id in (id for id in wanted if id in holders):
+        for key, value in wanted[id].items():
+            if error := _trial((holders[id],), {id: {key: value}}):
+                place = loaded.place("environments", environment, "params", id, key)
+                yield ConfigError(error.message, place=place, fix=error.fix)
+
+
+def _trial(
+    files: tuple[PolicyFile, ...], params: Mapping[str, Mapping[str, object]]
+) -> PolicyCodeError | None:
+    """Load files in a process of their own; return what is wrong, or the first of it."""
+    try:
+        with Isolate(files, params) as isolate:
+            answers = isolate.describe()
+    except PolicyCodeError as e:
+        return e
+    for info in answers.infos:
+        if info.id in answers.results:  # nothing was asked of it, so this is why it cannot be
+            return PolicyCodeError(f"{info.file}: {answers.results[info.id].reason}")
+    return None
 
 
 def policies_digest(files: Iterable[PolicyFile]) -> Digest:

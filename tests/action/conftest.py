@@ -15,6 +15,11 @@ import pytest
 
 import mlflow_seed
 from action.runner import ROOT, Ran, Workspace
+from aigate.act import Acting, StateRequest
+from aigate.act import adopt as accept
+from aigate.collect.manifest_file import load_manifest
+from aigate.decision import Actor
+from aigate.gate import World
 from conftest import MlflowServer
 from fake_github import FakeGitHub
 from fakes import WebServer, json_reply
@@ -40,7 +45,7 @@ stages:
 runbooks: {{default: runbook.md}}
 environments:
   production:
-    rollback: {{mode: auto, min_soak: 0s}}
+    rollback: {{mode: auto, min_soak: 0s, cooldown: 0s}}
     watch: {{bad: 1, of: 1}}
 """
 ORIGIN = "{method: expert, set_by: d.silva, set_on: 2026-08-02, environment: production, rationale: agreed}"
@@ -96,6 +101,11 @@ class Repository:
         """Put a shipped workflow into the repository, as it is."""
         text = (ROOT / "examples/github" / name).read_text()
         self.workspace.commit({f".github/workflows/{name}": text}, "a workflow")
+
+    def serve(self, version: str) -> None:
+        """Let a version take the alias past the gate, and its owner accept that."""
+        self.point("champion", version)
+        adopt(self)
 
     def propose(self, files: dict[str, str], *, fork: bool = False) -> dict[str, Any]:
         """Open a pull request with these files; check out the merge as GitHub does, and return its payload."""
@@ -192,17 +202,10 @@ def repository(workspace: Workspace, mlflow_server: MlflowServer) -> Iterator[Re
         assert github.violations == [], "what the gate sends is what GitHub's own description allows"
 
 
-def adopt(repository: Repository) -> None:
-    """Begin the ledger with the champion, in this process: the workflow is not about that."""
-    from aigate.act import Acting, StateRequest
-    from aigate.act import adopt as accept
-    from aigate.collect.manifest_file import load_manifest
-    from aigate.decision import Actor
-    from aigate.gate import World
-
-    loaded = load_manifest(repository.workspace.folder / "aigate.yaml")
+def acting_for(repository: Repository) -> Acting:
+    """Return what an act in this process is handed in: what is not the workflow's own doing."""
     now = datetime.now(UTC).replace(microsecond=0)
-    acting = Acting(
+    return Acting(
         world=World(
             now=now, environ={}, home=Path("/nonexistent"), actor=Actor(name="user:kai"), deadline=30
         ),
@@ -212,17 +215,22 @@ def adopt(repository: Repository) -> None:
         tracking_uri=str(repository.workspace.variables["MLFLOW_TRACKING_URI"]),
         ledger_uri=None,
     )
+
+
+def adopt(repository: Repository) -> None:
+    """Accept the champion that is there, in this process: the workflow is not about that."""
+    loaded = load_manifest(repository.workspace.folder / "aigate.yaml")
     asked = StateRequest(
         model=repository.name,
         reason="in service before aigate",
         alias="champion",
         as_team="retention-platform",
     )
-    done = accept(loaded, asked, acting)
+    done = accept(loaded, asked, acting_for(repository))
     assert done.exit_code == 0, done.reason
 
 
-def record_of(ran: Ran, workspace: Workspace, artifact: str) -> dict[str, Any]:
+def record_of(workspace: Workspace, artifact: str) -> dict[str, Any]:
     """Return the decision record that a job left as an artifact."""
     found: dict[str, Any] = json.loads((workspace.artifacts / artifact / "record.json").read_text())
     return found

@@ -64,7 +64,7 @@ class Workspace:
         self.artifacts = folder / "artifacts"
         self.home = folder / "home"
         self.home.mkdir()
-        self._action = action
+        self.action = action
         self._cache = folder / "cache"
         self.environ: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
@@ -118,7 +118,7 @@ class Workspace:
             command += ["--var", f"{name}={value}"]
         for name, value in {"TEST_ARTIFACTS": str(self.artifacts), **self.environ}.items():
             command += ["--env", f"{name}={value}"]
-        command += ["--local-repository", f"{OURS}={self._action}"]
+        command += ["--local-repository", f"{OURS}={self.action}"]
         for pin, stub in PINS.items():
             command += ["--local-repository", f"{pin}={stub}"]
         done = subprocess.run(

@@ -41,9 +41,10 @@ def _act(act: Act) -> str:
     ]
     if act.result in ("done", "planned") and act.to is not None:
         lines.append(f"From {shown(act.from_)} to **{shown(act.to)}**" + _entry(act) + ".")
-    lines += _listed("In the way", (f"{b.message}" for b in act.blockers))
+    lines += _listed("In the way", (b.message for b in act.blockers))
     lines += _listed("Warnings", act.warnings)
-    return "\n\n".join([*lines, *_following(act.next)]) + "\n"
+    fixes = tuple(b.fix for b in act.blockers if b.fix)
+    return "\n\n".join([*lines, *_following((*fixes, *act.next))]) + "\n"
 
 
 def _tick(tick: Tick) -> str:

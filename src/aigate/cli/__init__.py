@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("aigate.cli.why", "Say why a version was allowed, and verify it."),
     "audit": ("aigate.cli.audit", "Find edits of the ledger, moves without an entry, changed files."),
     "policies": ("aigate.cli.policies", "List the policies in force, with their parameters."),
+    "check": (
+        "aigate.cli.check",
+        "Say whether manifests and policies load, for every environment; asks nothing of the world.",
+    ),
     "schema": ("aigate.cli.schema", "Print the manifest's JSON Schema."),
     "demo": ("aigate.cli.demo", "Walk through a real failure on a real MLflow server."),
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from aigate.digest import digest_bytes
-from aigate.errors import ConfigError, PolicyCodeError
+from aigate.errors import AigateError, ConfigError, PolicyCodeError
 from aigate.manifest import ID_PATTERN
 from aigate.policy import PolicyFile
 
@@ -40,14 +40,40 @@ def read_policies(folder: Path, *, shown: str, standard: bool = False) -> tuple[
     PolicyCodeError where a file is not Python, declares no policy, or declares
     one without a literal id.
     """
+    files, errors = look_through(folder, shown=shown, standard=standard)
+    if errors:
+        raise errors[0]
+    return files
+
+
+def look_through(
+    folder: Path, *, shown: str, standard: bool = False
+) -> tuple[tuple[PolicyFile, ...], tuple[AigateError, ...]]:
+    """Return the policy files of a folder that can be read, and what `read_policies` has against the others."""
+    files: list[PolicyFile] = []
+    errors: list[AigateError] = []
     try:
         entries = sorted(folder.iterdir())
-        for entry in entries:
-            if entry.is_dir():
-                _refuse_nested(entry, f"{shown}/{entry.name}")
-        return tuple(_read(path, f"{shown}/{path.name}", standard) for path in entries if _is_policy(path))
     except OSError as e:
-        raise ConfigError(f"cannot be read: {e.strerror or e}", place=shown) from e
+        return (), (_unreadable(e, shown),)
+    for entry in sorted(entries, key=lambda path: not path.is_dir()):  # what would be lost comes first
+        name = f"{shown}/{entry.name}"
+        try:
+            if entry.is_dir():
+                _refuse_nested(entry, name)
+            if _is_policy(entry):
+                files.append(_read(entry, name, standard))
+        except OSError as e:
+            errors.append(_unreadable(e, name))
+        except (ConfigError, PolicyCodeError) as e:
+            errors.append(e)
+    return tuple(files), tuple(errors)
+
+
+def _unreadable(error: OSError, shown: str) -> ConfigError:
+    made = ConfigError(f"cannot be read: {error.strerror or error}", place=shown)
+    made.__cause__ = error
+    return made
 
 
 def _is_policy(path: Path) -> bool:
@@ -144,9 +170,15 @@ def _literal_id(node: ast.expr, shown: str) -> str:
 
 def check_unique(files: Iterable[PolicyFile]) -> None:
     """Refuse two policies with one id: which of them answered would be anybody's guess."""
+    for error in doubles(files):
+        raise error
+
+
+def doubles(files: Iterable[PolicyFile]) -> Iterator[PolicyCodeError]:
+    """Yield an error for every policy whose id another one has already."""
     seen: dict[str, str] = {}
     for file in files:
         for id in file.policies:
             if id in seen:
-                raise PolicyCodeError(f"policy {id} is declared in {seen[id]} and again in {file.shown}")
-            seen[id] = file.shown
+                yield PolicyCodeError(f"policy {id} is declared in {seen[id]} and again in {file.shown}")
+            seen.setdefault(id, file.shown)
