@@ -4,6 +4,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
+WORKFLOWS := $(wildcard examples/github/*.yml .github/workflows/*.yml)
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .PHONY: help setup setup-dbt demo check test lint format bench lock clean
@@ -31,6 +32,9 @@ lint: setup ## Format, lint, types, architecture; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/zizmor --offline --quiet --no-progress --strict-collection action.yml $(WORKFLOWS)
 
 format: setup ## Format, and fix what can be fixed by machine
 	$(BIN)/ruff check --fix .

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aigate.account import Answer, command, head_of, span, status, watched_at
+from aigate.account import Answer, head_of, span, status, watched_at
 from aigate.cli.why import _asked
 from aigate.errors import UsageError
 from aigate.history import status_of, why
 from aigate.history.explain import explain
 from aigate.ledger import BreakGlass, Outcome
 from aigate.values import gap
+from aigate.wording import command
 from story import KAI, NOBODY, START, Story, book_of, registry_of, told
 
 # ---- the time that is asked about

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
-WORLDLY = {"__init__", "__main__", "examine", "gate", "testing", "cli", "action", "hook"}
+WORLDLY = {"__init__", "__main__", "examine", "gate", "rules", "testing", "cli", "action", "hook"}
 """Modules beside the rooms that are not centre: doors, the road itself, and what tests use."""
 
 

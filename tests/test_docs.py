@@ -5,8 +5,10 @@ import inspect
 import pkgutil
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import aigate
 from aigate.assemble import Asked, Collected, assemble
@@ -137,3 +139,45 @@ def test_links_lead_somewhere(document: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" not in link and not link.startswith(("#", "mailto:")):
             assert (document.parent / link.partition("#")[0]).exists(), link
+
+
+# The GitHub Action
+
+
+def _action() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
+    return loaded
+
+
+def _table(marker: str, of: str) -> str:
+    head = "| input | default | |\n|---|---|---|" if of == "inputs" else "| output | |\n|---|---|"
+    lines = []
+    for name, about in _action()[of].items():
+        words = about["description"].replace("|", "\\|")
+        default = about.get("default", "")
+        shown = f"`{default}`" if default else ""
+        lines.append(f"| `{name}` | {shown} | {words} |" if of == "inputs" else f"| `{name}` | {words} |")
+    return "\n".join([f"<!-- {marker} -->", head, *lines, f"<!-- /{marker} -->"])
+
+
+@pytest.mark.parametrize("of", ["inputs", "outputs"])
+def test_the_actions_inputs_and_outputs_are_listed_as_they_are(of: str) -> None:
+    assert _table(of, of) in (ROOT / "examples/github/README.md").read_text()
+
+
+def test_the_readme_shows_the_action_as_the_examples_use_it() -> None:
+    """One pin everywhere, and every input that a document or an example gives exists."""
+    inputs = set(_action()["inputs"])
+    pins = set()
+    for path in (ROOT / "README.md", *sorted((ROOT / "examples/github").iterdir())):
+        text = path.read_text()
+        pins.update(re.findall(r"aigate-mlops/aigate@([0-9a-f]{40}) # (v[0-9.]+)", text))
+        assert text.count("aigate-mlops/aigate@") == len(
+            re.findall(r"aigate-mlops/aigate@(?:[0-9a-f]{40} # v|…)", text)
+        ), path
+    assert len(pins) == 1, pins
+    for path in (ROOT / "examples/github").glob("*.yml"):
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("aigate-mlops/aigate@"):
+                    assert set(step.get("with", {})) <= inputs, path

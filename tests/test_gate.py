@@ -14,19 +14,16 @@ from aigate.collect.redact import Redactor
 from aigate.decision import Actor, Decision
 from aigate.digest import canonical
 from aigate.errors import AigateError, ConfigError, PolicyCodeError, UsageError
-from aigate.gate import (
-    Request,
-    World,
+from aigate.gate import Request, World, evaluate, evaluate_snapshot
+from aigate.gate import _without_secrets as without_secrets
+from aigate.rules import (
     catalogue,
     check_settings,
     environment_of,
-    evaluate,
-    evaluate_snapshot,
     policies_digest,
     policies_in_force,
     read_standard,
 )
-from aigate.gate import _without_secrets as without_secrets
 from aigate.snapshot import Snapshot
 from aigate.testing import change, passing_snapshot
 from fake_registry import FakeRegistry, churn, run_id

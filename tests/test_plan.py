@@ -11,26 +11,11 @@ from hypothesis import strategies as st
 
 from aigate.ledger import Clear, Halt, Identity
 from aigate.manifest import RollbackRules
-from aigate.plan import (
-    Act,
-    ActResult,
-    Blocker,
-    Candidate,
-    Check,
-    Facts,
-    acceptable,
-    bounds,
-    candidates,
-    command,
-    drift,
-    move_effects,
-    shown,
-    soaked,
-    standing_in_the_way,
-    weigh,
-)
+from aigate.plan import Act, ActResult, Blocker, bounds, drift, move_effects, standing_in_the_way
 from aigate.standing import Standing
+from aigate.target import Candidate, Check, Facts, acceptable, candidates, soaked, weigh
 from aigate.values import Digest, Evident, missing
+from aigate.wording import command, shown
 from histories import HOUR, MODEL, NOW, ROBIN, SECOND, History, digest_of, identity, intent
 
 V1, V2, V3 = identity(1), identity(2), identity(3)

@@ -4,7 +4,8 @@ set -uo pipefail
 # shellcheck source-path=SCRIPTDIR source=python.sh
 source "${BASH_SOURCE[0]%/*}/python.sh"
 
-token=$("$AIGATE_ACTION_PYTHON" -I -c 'import secrets; print(secrets.token_hex(16))')
+token=$(random_token) || exit 1
+rm -f -- "$AIGATE_ACTION_REPORTS/advise.txt" || exit 1
 echo "::stop-commands::$token"
 aigate_module aigate.action advise </dev/null 2>"$AIGATE_ACTION_REPORTS/advise.txt"
 cat "$AIGATE_ACTION_REPORTS/advise.txt"

@@ -3,6 +3,7 @@
 set -uo pipefail
 
 code=${AIGATE_ACTION_EXIT_CODE:-}
+[[ $code =~ ^[0-9]{0,4}$ ]] || code=unknown
 if [[ $code == 0 && ${AIGATE_ACTION_YES:-} == yes ]]; then
     echo "aigate: ${AIGATE_ACTION_SAID:-}"
     exit 0
@@ -14,7 +15,8 @@ elif [[ -z $code ]]; then
 else
     echo "::error title=aigate::no decision was reached (exit code $code)"
 fi
-if [[ ! $code =~ ^[1-9][0-9]{0,2}$ ]]; then
+# A shell keeps the last eight bits of it: 256 would pass.
+if [[ ! $code =~ ^[1-9][0-9]{0,2}$ ]] || ((code > 255)); then
     code=3
 fi
 exit "$code"

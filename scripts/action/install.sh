@@ -13,8 +13,10 @@ fail() {
     exit 1
 }
 
-new_enough() {
-    command -v "$1" >/dev/null && "$1" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+# Print the interpreter that a command starts, and its version, where it is new enough.
+interpreter() {
+    command -v "$1" >/dev/null &&
+        "$1" -I -c 'import sys; print(sys.executable); print(sys.version); sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
 installer=${AIGATE_INSTALLER:-auto}
@@ -26,15 +28,16 @@ if [[ $installer == uv ]] && ! command -v uv >/dev/null; then
     fail "no decision was reached: installer is uv, and there is no uv; add astral-sh/setup-uv before this step"
 fi
 
-python=
+python='' version=''
 for candidate in python3 python python3.14 python3.13 python3.12 python3.11; do
-    if new_enough "$candidate"; then
-        python=$("$candidate" -I -c 'import sys; print(sys.executable)')
+    if found=$(interpreter "$candidate"); then
+        { read -r python && read -r version; } <<<"$found"
         break
     fi
 done
 if [[ -z $python && $installer != pip && $installer != none ]] && command -v uv >/dev/null; then
     python=$(uv python find --no-config --no-project '>=3.11' 2>/dev/null) || python=
+    version=$python
 fi
 if [[ -z $python ]]; then
     fail "no decision was reached: there is no Python 3.11 or newer; add actions/setup-python before this step"
@@ -42,9 +45,11 @@ fi
 
 packages=
 if [[ $installer != none ]]; then
-    made_from=$({ "$python" -I -VV && cat "$lock"; } | sha256sum)
-    packages=${RUNNER_TEMP:-/tmp}/aigate-${made_from:0:16}
-    if [[ ! -e $packages/.complete ]]; then
+    made_from=$({ echo "$python $version" && cat "$lock"; } | sha256sum)
+    # A name that can be known beforehand is only good where nobody else can write: not in /tmp, and only if ours.
+    temp=${RUNNER_TEMP:-$(mktemp -d)}
+    packages=$temp/aigate-${made_from:0:16}
+    if [[ -L $packages || ! -O $packages || ! -O $packages/.complete ]]; then
         rm -rf "$packages"
         began=$SECONDS
         locked=(--require-hashes --no-deps --only-binary :all: -r "$lock")
@@ -59,7 +64,7 @@ if [[ $installer != none ]]; then
             fail "no decision was reached: there is neither uv nor pip; add astral-sh/setup-uv before this step"
         fi
         # What an installer prints is not ours, so the runner is not to act upon it.
-        token=$("$python" -I -c 'import secrets; print(secrets.token_hex(16))')
+        token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
         echo "::stop-commands::$token"
         failed=0
         "${install[@]}" </dev/null || failed=$?

@@ -5,7 +5,6 @@ Pure. In: the chain, and what the registry says now. What could not be had is
 """
 
 import json
-import shlex
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
@@ -263,11 +262,6 @@ class Explanation(Model):
         return 3 if any(look.state == "unknown" for look in self.looks) else 0
 
 
-def command(*words: str) -> str:
-    """Return a command line of aigate, quoted for a shell."""
-    return shlex.join(["aigate", *words])
-
-
 def head_of(tag: str) -> Head | None:
     """Return the anchor in a tag; None where the tag is not one that aigate wrote."""
     try:
@@ -299,11 +293,6 @@ def watched_at(tag: str | None) -> Evident[Instant | None]:
     except (ValueError, TypeError, KeyError, RecursionError):
         return missing("the tag aigate.watch cannot be read", "aigate.watch")
     return at
-
-
-def named(identity: Identity | None) -> str:
-    """Name a version for people."""
-    return "no version" if identity is None else f"v{identity.version}"
 
 
 def twins_of(registry: Registry, alias: str) -> tuple[Held, ...]:

@@ -12,18 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aigate.account import (
-    Book,
-    Registry,
-    Seen,
-    command,
-    head_of,
-    live_of,
-    named,
-    outcomes_of,
-    twins_of,
-    under_way,
-)
+from aigate.account import Book, Registry, Seen, head_of, live_of, outcomes_of, twins_of, under_way
 from aigate.decision import Verdict
 from aigate.ledger import MOVED, Adopt, Chain, Halt, Head, Identity, Intent, Kept, Outcome, check_anchor
 from aigate.plan import drift
@@ -39,6 +28,7 @@ from aigate.remarks import (
 )
 from aigate.standing import standing
 from aigate.values import Digest, Evident, Instant, Model, Name, Text, gap, show_instant
+from aigate.wording import command, shown
 
 
 class Paper(Model):
@@ -331,7 +321,7 @@ def mismatches(body: Intent | Halt, record: Paper) -> str:
     if body.snapshot is not None and record.snapshot != body.snapshot.digest:
         return "it rests on other evidence than the entry names"
     if body.action == "promote" and (record.subject is None or not record.subject.same_version(body.to)):
-        return f"it is about {named(record.subject)}, and the entry moved the alias to {named(body.to)}"
+        return f"it is about {shown(record.subject)}, and the entry moved the alias to {shown(body.to)}"
     if body.action == "promote" and body.glass is None and record.verdict != "allow":
         return f"its verdict is {record.verdict}, and the version was promoted without break-glass"
     return ""

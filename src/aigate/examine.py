@@ -19,9 +19,10 @@ from aigate.collect.mlflow.reader import Json, RegistryError, RegistryReader
 from aigate.collect.registry import CLOCK_LIMIT
 from aigate.collect.stages import addresses, read_each
 from aigate.errors import AigateError
-from aigate.gate import World, catalogue
+from aigate.gate import World
 from aigate.manifest import Owner
 from aigate.register import register
+from aigate.rules import catalogue
 from aigate.snapshot import age
 from aigate.sources import Freshness
 from aigate.values import gap, show_duration

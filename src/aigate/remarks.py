@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
-from aigate.account import Book, command, named, outcomes_of
+from aigate.account import Book, outcomes_of
 from aigate.ledger import MOVED, Adopt, Chain, Entry, Identity, Intent, Outcome, Void
 from aigate.standing import Standing
 from aigate.values import Model, Name, Text, show_instant
+from aigate.wording import command, shown
 
 Gravity = Literal["broken", "unseen", "warning", "note"]
 """`broken`: something is not what was recorded. `unseen`: it could not be looked at. `warning`: nothing is
@@ -108,7 +109,7 @@ def _moved(entry: Entry, body: Intent, holders: Mapping[str, Identity | None]) -
                 "broken",
                 "ungated",
                 where,
-                f"it found @{body.alias} on {named(body.from_)} where the ledger had put it on {named(was)}: "
+                f"it found @{body.alias} on {shown(body.from_)} where the ledger had put it on {shown(was)}: "
                 "in between it was moved without an entry",
             )
     if body.action == "promote" and body.decision is None and body.glass is None:
@@ -198,7 +199,7 @@ def _adopted(entry: Entry, body: Adopt) -> Remark:
         "note",
         "adopted",
         numbered(entry.seq),
-        f"{named(body.to)} became @{body.alias} without a decision, found at {show_instant(entry.at)} and adopted by "
+        f"{shown(body.to)} became @{body.alias} without a decision, found at {show_instant(entry.at)} and adopted by "
         f"{entry.actor.name} ({body.role}): {body.reason}{lost}",
     )
 

@@ -249,7 +249,7 @@ def test_writers_killed_at_random_lose_nothing_that_was_promised(
     said = child("kill", postgres.uri(database), "churn", 30, 0.25)
     assert said["killed"] == 30
     assert said["lost"] == []
-    assert said["promised"] > 30
+    assert said["promised"] > 3, "there was something to lose"
 
 
 # Rights, locks, settings

@@ -360,5 +360,5 @@ def test_writers_killed_at_random_lose_nothing_that_was_promised(
     said = child("kill", f"sqlite:///{path}", "churn", 30)
     assert said["killed"] == 30
     assert said["lost"] == []
-    assert said["promised"] > 30
+    assert said["promised"] > 3, "there was something to lose"
     assert raw(path, "PRAGMA integrity_check") == [("ok",)]

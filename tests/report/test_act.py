@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigate.ledger import Head
-from aigate.plan import Act, ActName, ActResult, Blocker, Check, Effect, move_effects
+from aigate.plan import Act, ActName, ActResult, Blocker, Effect, move_effects
 from aigate.report.act import render, render_json
 from aigate.report.context import ReportContext
 from aigate.report.layout import width
+from aigate.target import Check
 from histories import NOW, digest_of, identity
 from report.hostile import HOSTILE, commands, name, unseen
 

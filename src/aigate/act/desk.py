@@ -288,7 +288,7 @@ def trouble(error: RegistryError) -> RegistryTroubleError:
 
 def settings(loaded: LoadedManifest | None, environment: str) -> Environment:
     """Return an environment's settings; the usual ones where there is no manifest at hand."""
-    from aigate.gate import environment_of
+    from aigate.rules import environment_of
 
     return Environment() if loaded is None else environment_of(loaded, environment)
 

@@ -14,14 +14,16 @@ from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MoveDone, carry_out, is_version, reconcile
 from aigate.enforce.receipts import RECEIPT, head_in, receipt
 from aigate.errors import AigateError
-from aigate.gate import Answer, Judges, Request, check_alias, environment_of, evaluate, judges, look
+from aigate.gate import Answer, Judges, Request, check_alias, evaluate, judges, look
 from aigate.ledger import Head, Identity, Intent, Kept
 from aigate.manifest import PRODUCTION
-from aigate.plan import Act, Blocker, at, command, move_effects, shown, standing_in_the_way
+from aigate.plan import Act, Blocker, move_effects, standing_in_the_way
 from aigate.report.json import decision_id, read_record, record
+from aigate.rules import environment_of
 from aigate.snapshot import Snapshot
 from aigate.standing import Glass
 from aigate.values import gap, show_duration
+from aigate.wording import at, command, shown
 
 _TRIES = 3
 

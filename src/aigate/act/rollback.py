@@ -25,25 +25,10 @@ from aigate.enforce.move import MoveDone, carry_out, reconcile
 from aigate.errors import UsageError
 from aigate.ledger import LONGEST_REASON, Drill, Halt, Identity, Intent, Kept
 from aigate.manifest import PRODUCTION, folded
-from aigate.plan import (
-    Act,
-    Blocker,
-    Candidate,
-    Check,
-    Facts,
-    acceptable,
-    at,
-    bounds,
-    candidates,
-    command,
-    drift,
-    halts,
-    move_effects,
-    shown,
-    soaked,
-    weigh,
-)
+from aigate.plan import Act, Blocker, bounds, drift, halts, move_effects
+from aigate.target import Candidate, Check, Facts, acceptable, candidates, soaked, weigh
 from aigate.values import Digest, Evident, gap, missing, show_duration
+from aigate.wording import at, command, shown
 
 PATIENCE = 1.5
 """Seconds for which a rollback waits for another run that is moving the alias."""

@@ -24,9 +24,10 @@ from aigate.ledger import (
     Resume,
     Review,
 )
-from aigate.plan import USUAL_ALIAS, Act, ActName, Blocker, command, drift, shown
+from aigate.plan import Act, ActName, Blocker, drift
 from aigate.standing import Standing
 from aigate.values import Digest, show_duration, show_instant
+from aigate.wording import USUAL_ALIAS, command, shown
 
 MOST_GLASS = timedelta(hours=1)
 """How long break-glass may last at most."""

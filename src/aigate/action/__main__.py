@@ -28,6 +28,9 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> NoReturn:
         lines = [f"aigate: {clean(e.message, 1_000)}", *([f"  fix: {clean(e.fix, 600)}"] if e.fix else [])]
         sys.stderr.write("\n".join(lines) + "\n")
         code = e.exit_code
+    except Exception as e:  # noqa: BLE001 - Python's own 1 would look like a denial
+        sys.stderr.write(f"aigate: a fault in aigate, or in its folder of reports: {type(e).__name__}\n")
+        code = 70
     sys.stdout.flush()
     sys.exit(code)
 

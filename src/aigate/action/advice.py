@@ -14,8 +14,9 @@ from pathlib import Path
 
 from aigate.action.checkout import differs
 from aigate.action.event import UntrustedError, read_event
-from aigate.action.inputs import RECORD, SNAPSHOT, read_inputs
-from aigate.action.run import REPORTS_VARIABLE, in_force, workspace
+from aigate.action.inputs import ADVICE, ADVICE_RECORD, RECORD, REPORTS_VARIABLE, SNAPSHOT, read_inputs
+from aigate.action.run import in_force, workspace
+from aigate.action.runner import last_words
 from aigate.collect.manifest_file import load_manifest
 from aigate.collect.snapshot_file import load_snapshot
 from aigate.decision import Decision
@@ -24,7 +25,6 @@ from aigate.gate import evaluate_change
 from aigate.report.clean import clean, markdown_code, markdown_text
 from aigate.report.json import read_record, record
 
-ADVICE, ADVICE_RECORD = "advice.json", "advice-record.json"
 _MOST = 20
 
 
@@ -112,11 +112,14 @@ def render(advice: Advice, *, policies_changed: bool, trouble: str = "") -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def read_advice(reports: Path, decided: Decision) -> str:
+def read_advice(reports: Path) -> str:
     """Return the advice that a step left beside the reports as Markdown; empty where there is none."""
     try:
         said = json.loads((reports / ADVICE).read_bytes())
-    except (OSError, ValueError):
+        decided = read_record((reports / RECORD).read_bytes())
+    except (OSError, ValueError, RecursionError, AigateError):
+        return ""
+    if not isinstance(said, dict):
         return ""
     ahead = None
     trouble = ""
@@ -127,13 +130,3 @@ def read_advice(reports: Path, decided: Decision) -> str:
     return render(
         compare(decided, ahead), policies_changed=bool(said.get("policies_changed")), trouble=trouble
     )
-
-
-def last_words(path: Path, limit: int = 2_000) -> str:
-    """Return the end of what aigate complained about; empty where there is nothing."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    said = [line for line in text.splitlines() if line.strip()]
-    return " ".join(said[-6:])[-limit:]

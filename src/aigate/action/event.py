@@ -8,6 +8,9 @@ to change by which rules it is judged. The rules themselves:
   Where something else is checked out it is the base that the event names.
 - `pull_request_target`, `issue_comment`, `workflow_run` of a pull request: they
   run with the base's secrets, so what is checked out must be the base itself.
+- The command `check` looks at what is proposed, and runs its policies. So on a
+  pull request what is checked out is in force for it, and no credential for
+  MLflow or a ledger may be at hand.
 - Everything else runs for somebody who may write to the repository: what is
   checked out is in force.
 
@@ -20,13 +23,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aigate.action.inputs import Inputs
 from aigate.errors import AigateError
 
 _PULL = frozenset({"pull_request", "pull_request_review", "pull_request_review_comment"})
 _PRIVILEGED = frozenset({"pull_request_target", "issue_comment"})
+_FOREIGN = _PULL | _PRIVILEGED | {"merge_group", "workflow_run", ""}
+"""What may stand at the beginning of a `workflow_run` from outside: of a chain nobody knows the beginning."""
+
 _LARGEST = 16 * 1024 * 1024
+_CREDENTIALS = (
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_PASSWORD",
+    "DATABRICKS_TOKEN",
+    "DATABRICKS_CLIENT_SECRET",
+    "PGPASSWORD",
+    "AIGATE_GITHUB_TOKEN",
+)
+_ADDRESSES = ("AIGATE_LEDGER", "AIGATE_INPUT_LEDGER", "MLFLOW_TRACKING_URI")
+"""Variables with an address, which may have a password in it."""
 
 
 class UntrustedError(AigateError):
@@ -69,7 +86,7 @@ class Event:
     def privileged(self) -> bool:
         """Whether it has the base's secrets although somebody from outside may have set it off."""
         cause = self._text("workflow_run", "event")
-        return self.name in _PRIVILEGED or (self.name == "workflow_run" and cause in _PULL | _PRIVILEGED)
+        return self.name in _PRIVILEGED or (self.name == "workflow_run" and cause in _FOREIGN)
 
     def _at(self, *keys: str) -> object:
         here: object = self.payload
@@ -120,6 +137,24 @@ def refuse_to_act(event: Event, inputs: Inputs) -> None:
         )
 
 
+def refuse_credentials(event: Event, environ: Mapping[str, str]) -> None:
+    """Raise UntrustedError where proposed code is about to be run with a credential at hand."""
+    found = [name for name in _CREDENTIALS if environ.get(name, "").strip()]
+    found += [name for name in _ADDRESSES if _has_password(environ.get(name, ""))]
+    if event.is_pull and found:
+        raise UntrustedError(
+            f"proposed code is run here, beside {', '.join(found)}",
+            fix="leave the secrets out of this job: check asks nothing of MLflow or of a ledger",
+        )
+
+
+def _has_password(address: str) -> bool:
+    try:
+        return urlsplit(address).password is not None
+    except ValueError:
+        return "@" in address
+
+
 def base_in_force(event: Event, checkout: Checkout | None) -> str | None:
     """Return the commit whose manifest, policies and waivers are in force; None for what is checked out.
 
@@ -137,7 +172,7 @@ def base_in_force(event: Event, checkout: Checkout | None) -> str | None:
             "this is no git work tree, so the base's manifest and policies cannot be had",
             fix="check out with actions/checkout and fetch-depth: 0, on a runner with git",
         )
-    if checkout.head == event.sha and checkout.parents[1:2] == (event.head,):
+    if event.head and checkout.head == event.sha and checkout.parents[1:2] == (event.head,):
         return checkout.parents[0]
     if event.base and checkout.has_base:
         return event.base

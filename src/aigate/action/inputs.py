@@ -11,24 +11,30 @@ from typing import Final, Literal, get_args
 
 from aigate.errors import UsageError
 
-Command = Literal["evaluate", "promote", "watch", "rollback"]
+Command = Literal["evaluate", "promote", "watch", "rollback", "check"]
 
 PREFIX: Final = "AIGATE_INPUT_"
 LONGEST: Final = 4_000
 
 _BELONGS: Final[dict[str, tuple[Command, ...]]] = {
+    "model": ("evaluate", "promote", "watch", "rollback"),
     "version": ("evaluate", "promote", "rollback"),
     "decision": ("promote",),
     "decision_id": ("promote",),
-    "snapshot": ("evaluate", "watch"),
+    "snapshot": ("evaluate", "watch", "check"),
     "reason": ("promote", "rollback"),
     "dry_run": ("promote", "watch", "rollback"),
+    "mlflow_tracking_uri": ("evaluate", "promote", "watch", "rollback"),
     "ledger": ("promote", "watch", "rollback"),
 }
 """The commands that an input means something to; one that is not here means something to all."""
 
 RECORD, SNAPSHOT, RESULT = "record.json", "snapshot.json", "result.json"
 REPORT, SARIF, JUNIT, ANNOTATIONS = "report.md", "aigate.sarif", "junit.xml", "annotations.txt"
+ADVICE, ADVICE_RECORD = "advice.json", "advice-record.json"
+REPORTS_VARIABLE: Final = "AIGATE_ACTION_REPORTS"
+"""Names the folder of the reports."""
+
 REPORTS: Final = {"json": RECORD, "markdown": REPORT, "sarif": SARIF, "junit": JUNIT, "github": ANNOTATIONS}
 """Every report that is written, by its format, and its name in the folder of reports."""
 
@@ -54,7 +60,7 @@ class Inputs:
     @property
     def changes(self) -> bool:
         """Whether the command may move an alias or stop others from doing so."""
-        return self.command != "evaluate" and not self.dry_run
+        return self.command not in ("evaluate", "check") and not self.dry_run
 
 
 def read_inputs(environ: Mapping[str, str]) -> Inputs:
@@ -121,6 +127,8 @@ def arguments(inputs: Inputs, manifest: str, reports: Path, start: Path) -> list
     `reports` is the folder of the reports, and `start` the one that paths in
     inputs start from.
     """
+    if inputs.command == "check":
+        return ["check", f"--result={reports / RESULT}", *_recorded(inputs, start), "--", manifest]
     words = [inputs.command, f"--manifest={manifest}", f"--environment={inputs.environment}"]
     if inputs.command != "rollback":
         words += [f"-o{kind}:{reports / file}" for kind, file in REPORTS.items()]
@@ -143,9 +151,11 @@ def _evaluate(inputs: Inputs, reports: Path, start: Path) -> list[str]:
 
 
 def _evidence(inputs: Inputs, reports: Path, start: Path) -> list[str]:
-    if inputs.snapshot:
-        return [f"--snapshot={start / inputs.snapshot}"]
-    return [f"--save-snapshot={reports / SNAPSHOT}"]
+    return _recorded(inputs, start) or [f"--save-snapshot={reports / SNAPSHOT}"]
+
+
+def _recorded(inputs: Inputs, start: Path) -> list[str]:
+    return [f"--snapshot={start / inputs.snapshot}"] if inputs.snapshot else []
 
 
 def _promote(inputs: Inputs, reports: Path, start: Path) -> list[str]:

@@ -15,14 +15,15 @@ from aigate.action.inputs import Inputs
 from aigate.decision import Decision
 from aigate.errors import AigateError
 from aigate.plan import Act
+from aigate.report.check import Check, summary
 from aigate.report.json import decision_id, read_record, short
 from aigate.values import gap
 from aigate.watch.tell import Tick
 
-_Result = TypeVar("_Result", Act, Tick)
+_Result = TypeVar("_Result", Act, Check, Tick)
 
-MOST_POLICIES = 200
-"""Ids of failed policies that an output carries; a job's outputs may have 1 MB together."""
+MOST_POLICIES, MOST_LISTED = 200, 15_000
+"""Ids of failed policies that an output carries, and the characters of their list: a cut one would be no JSON."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,14 @@ class Outcome:
             "decision-id": self.decision,
             "evaluated-version": self.version,
             "rollback": "true" if self.rollback else "false",
-            "failed-policies": json.dumps(list(self.failed[:MOST_POLICIES])),
+            "failed-policies": _listed(self.failed[:MOST_POLICIES]),
         }
+
+
+def _listed(ids: tuple[str, ...]) -> str:
+    while len(text := json.dumps(ids)) > MOST_LISTED:
+        ids = ids[:-1]
+    return text
 
 
 def outcome(inputs: Inputs, code: int, left: Left) -> Outcome:
@@ -67,19 +74,25 @@ def outcome(inputs: Inputs, code: int, left: Left) -> Outcome:
     decision = _decision(left.record)
     match inputs.command:
         case "evaluate":
-            return Outcome() if decision is None else _of_decision(decision, code)
+            return Outcome() if decision is None else _of_decision(inputs, decision, code)
         case "promote" | "rollback":
             act = _read(Act, left.result)
             return Outcome() if act is None else _of_act(inputs, act, decision, code)
         case "watch":
             tick = _read(Tick, left.result)
             return Outcome() if tick is None else _of_tick(tick, decision, code)
+        case "check":
+            check = _read(Check, left.result)
+            return Outcome() if check is None else _of_check(check, code)
 
 
-def _of_decision(decision: Decision, code: int) -> Outcome:
+def _of_decision(inputs: Inputs, decision: Decision, code: int) -> Outcome:
     said_yes = decision.verdict in ("allow", "keep")
+    yes = code == 0 and decision.exit_code == 0 and said_yes
+    if said_yes and not (yes and _is_about(inputs, decision)):
+        return Outcome()  # whoever tests the verdict alone must not find a yes in it
     return Outcome(
-        yes=code == 0 and decision.exit_code == 0 and said_yes,
+        yes=yes,
         verdict=decision.verdict,
         said=f"{decision.verdict.upper()}, decision {short(decision_id(decision))}",
         decision=decision_id(decision),
@@ -87,6 +100,16 @@ def _of_decision(decision: Decision, code: int) -> Outcome:
         rollback=decision.verdict == "rollback",
         failed=_failed(decision),
     )
+
+
+def _is_about(inputs: Inputs, decision: Decision) -> bool:
+    """Whether a decision is about the environment and the version that were asked for.
+
+    A recorded snapshot has its own, and the command line says nothing against it.
+    """
+    asked = inputs.version.removeprefix("v")
+    right = not asked.isdecimal() or _version(decision) == asked
+    return right and decision.environment == inputs.environment
 
 
 def _of_act(inputs: Inputs, act: Act, decision: Decision | None, code: int) -> Outcome:
@@ -99,6 +122,8 @@ def _of_act(inputs: Inputs, act: Act, decision: Decision | None, code: int) -> O
         verdict = "rollback"
     elif yes and act.result == "already":
         verdict = "allow"  # by the decision that the ledger has for it
+    elif not yes and verdict in ("allow", "keep"):
+        verdict = ""  # it was allowed, and is not done
     return Outcome(
         yes=yes,
         verdict=verdict,
@@ -122,6 +147,10 @@ def _of_tick(tick: Tick, decision: Decision | None, code: int) -> Outcome:
         rollback=undone,
         failed=() if decision is None else _failed(decision),
     )
+
+
+def _of_check(check: Check, code: int) -> Outcome:
+    return Outcome(yes=code == 0 and check.exit_code == 0, said=summary(check))
 
 
 def _version(decision: Decision) -> str:

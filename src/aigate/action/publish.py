@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aigate.action.advice import last_words, read_advice
 from aigate.action.event import Event, read_event
-from aigate.action.inputs import ANNOTATIONS, RECORD, REPORT, RESULT, flag
-from aigate.action.run import REPORTS_VARIABLE
-from aigate.action.runner import annotation, tell, write_summary
+from aigate.action.inputs import ADVICE, ANNOTATIONS, REPORT, REPORTS_VARIABLE, RESULT, flag
+from aigate.action.runner import annotation, last_words, tell, write_summary
 from aigate.action.secret import masked, secrets_of
-from aigate.action.words import of_result
-from aigate.decision import Decision
 from aigate.errors import AigateError
 from aigate.report.clean import clean, markdown_text
-from aigate.report.json import read_record
 
 if TYPE_CHECKING:
     from aigate.enforce.github import GitHub, State
@@ -61,13 +56,20 @@ def gather(environ: Mapping[str, str]) -> Told:
     reports = Path(environ.get(REPORTS_VARIABLE) or "/nonexistent")
     event, said = _event(environ), environ.get("AIGATE_ACTION_SAID", "")
     if not said:
-        words = last_words(reports / "run.txt") or "aigate did not run: see the log of the step"
+        # Before anything is escaped: a reader would see the secret, and no mask would find it.
+        words = masked(last_words(reports / "run.txt"), secrets_of(environ))
+        words = words or "aigate did not run: see the log of the step"
         report = f"## ⚠️ No decision was reached\n\n{markdown_text(clean(words, 1_500))}\n"
         return Told(event, said, report, annotation("error", f"no decision was reached: {clean(words, 900)}"))
-    parts = [_text(reports / REPORT), of_result(_content(reports / RESULT))]
-    decided = _decision(_content(reports / RECORD))
-    if decided is not None:
-        parts.append(read_advice(reports, decided))
+    parts = [_text(reports / REPORT)]
+    if (result := _content(reports / RESULT)) is not None:
+        from aigate.action.words import of_result
+
+        parts.append(of_result(result))
+    if (reports / ADVICE).is_file():
+        from aigate.action.advice import read_advice
+
+        parts.append(read_advice(reports))
     return Told(event, said, "\n".join(part for part in parts if part), _text(reports / ANNOTATIONS))
 
 
@@ -156,13 +158,6 @@ def _wanted(environ: Mapping[str, str], name: str) -> bool:
     except AigateError as e:
         tell(annotation("warning", f"{e.message}: taken as false"))
         return False
-
-
-def _decision(record: bytes | None) -> Decision | None:
-    try:
-        return None if record is None else read_record(record)
-    except AigateError:
-        return None
 
 
 def _content(path: Path) -> bytes | None:

@@ -9,12 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aigate.action.checkout import checkout_of, differs, files_of, root_of
-from aigate.action.event import Event, UntrustedError, base_in_force, read_event, refuse_to_act
+from aigate.action.event import (
+    Event,
+    UntrustedError,
+    base_in_force,
+    read_event,
+    refuse_credentials,
+    refuse_to_act,
+)
 from aigate.action.inputs import (
+    ADVICE,
+    ADVICE_RECORD,
     ANNOTATIONS,
     JUNIT,
     RECORD,
     REPORT,
+    REPORTS_VARIABLE,
     RESULT,
     SARIF,
     SNAPSHOT,
@@ -26,7 +36,6 @@ from aigate.action.outcome import Left, outcome
 from aigate.action.runner import mask, tell, write_outputs
 from aigate.action.secret import secrets_of
 
-REPORTS_VARIABLE = "AIGATE_ACTION_REPORTS"
 _LARGEST = 64 * 1024 * 1024
 _RULES = ("policies", "waivers.yaml")
 """What stands beside a manifest and is in force with it."""
@@ -45,6 +54,8 @@ def run(environ: Mapping[str, str]) -> int:
     inputs = read_inputs(environ)
     event = read_event(environ)
     refuse_to_act(event, inputs)
+    if inputs.command == "check":
+        refuse_credentials(event, environ)
     _forget(reports)
     start = workspace(environ)
     with in_force(event, start, inputs, environ) as rules:
@@ -95,12 +106,13 @@ def in_force(event: Event, start: Path, inputs: Inputs, environ: Mapping[str, st
 
     Raises UntrustedError where nobody can tell which it is.
     """
-    given = (start / inputs.manifest).absolute()
+    # Without `..`: such a path would lead out of the base's files.
+    given = Path(os.path.normpath(start / inputs.manifest))
     folder = next((parent for parent in given.parents if parent.is_dir()), start)
-    root = root_of(folder)
+    root = root_of(folder, start)
     wants_git = event.is_pull or event.privileged
-    checkout = checkout_of(folder, event) if wants_git and root is not None else None
-    base = base_in_force(event, checkout)
+    checkout = checkout_of(root, event) if wants_git and root is not None else None
+    base = None if _is_own(event, inputs) else base_in_force(event, checkout)
     top = root or start
     # A link in the change must not lead the base's manifest astray, so none is followed here.
     inside = os.path.relpath(given, top) if given.is_relative_to(top) else str(given)
@@ -113,6 +125,11 @@ def in_force(event: Event, start: Path, inputs: Inputs, environ: Mapping[str, st
         )
     with files_of(top, base, fresh(environ)) as files:
         yield Rules(files, inside, top, base)
+
+
+def _is_own(event: Event, inputs: Inputs) -> bool:
+    """Whether a change is to be looked at with its own files in force: in a job with nothing worth stealing."""
+    return inputs.command == "check" and event.is_pull
 
 
 def fresh(environ: Mapping[str, str]) -> Path:
@@ -143,7 +160,7 @@ def aigate(folder: Path, words: list[str]) -> int:
 
 def _forget(reports: Path) -> None:
     """Take away what an earlier run left in this folder: it is not about this one."""
-    for file in (RECORD, SNAPSHOT, RESULT, REPORT, SARIF, JUNIT, ANNOTATIONS):
+    for file in (RECORD, SNAPSHOT, RESULT, REPORT, SARIF, JUNIT, ANNOTATIONS, ADVICE, ADVICE_RECORD):
         (reports / file).unlink(missing_ok=True)
 
 

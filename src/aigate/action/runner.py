@@ -65,3 +65,13 @@ def _append(path: str, text: str) -> None:
     if path:
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(text)
+
+
+def last_words(path: Path, limit: int = 2_000) -> str:
+    """Return the end of what aigate complained about; empty where there is nothing."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    said = [line for line in text.splitlines() if line.strip()]
+    return " ".join(said[-6:])[-limit:]

@@ -7,7 +7,7 @@ not an artifact, not a credential that came from elsewhere.
 import base64
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 SHORTEST: Final = 4
 """Characters below which masking would tear holes into ordinary text."""
@@ -23,7 +23,12 @@ _VARIABLES: Final = (
     "DATABRICKS_CLIENT_SECRET",
     "PGPASSWORD",
 )
-_ADDRESSES: Final = ("AIGATE_LEDGER", "AIGATE_INPUT_LEDGER", "MLFLOW_TRACKING_URI")
+_ADDRESSES: Final = (
+    "AIGATE_LEDGER",
+    "AIGATE_INPUT_LEDGER",
+    "MLFLOW_TRACKING_URI",
+    "AIGATE_INPUT_MLFLOW_TRACKING_URI",
+)
 """Variables with an address that may have a password in it."""
 
 
@@ -33,7 +38,7 @@ def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     for name in _VARIABLES:
         found.update(line.strip() for line in environ.get(name, "").splitlines())
     for name in _ADDRESSES:
-        found.add(_password(environ.get(name, "")))
+        found.update(_credentials(environ.get(name, "")))
     user, password = environ.get("MLFLOW_TRACKING_USERNAME", ""), environ.get("MLFLOW_TRACKING_PASSWORD", "")
     if password:
         found.add(base64.b64encode(f"{user}:{password}".encode()).decode())
@@ -49,8 +54,14 @@ def masked(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _password(address: str) -> str:
+def _credentials(address: str) -> tuple[str, ...]:
+    """Return an address's password, as it stands there, as it is meant, and as it is sent with its user."""
     try:
-        return urlsplit(address).password or ""
+        parts = urlsplit(address.strip())
     except ValueError:
-        return ""
+        return ()
+    user, password = parts.username or "", parts.password or ""
+    if not password:
+        return ()
+    basic = f"{unquote(user)}:{unquote(password)}"
+    return password, unquote(password), base64.b64encode(basic.encode()).decode()

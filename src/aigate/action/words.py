@@ -5,9 +5,11 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
-from aigate.plan import Act, shown
+from aigate.plan import Act
+from aigate.report.check import Check, render_markdown
 from aigate.report.clean import clean, markdown_code, markdown_text
 from aigate.watch.tell import Tick, is_command
+from aigate.wording import shown
 
 _SIGNS = {
     "done": "✅",
@@ -30,6 +32,8 @@ def of_result(data: bytes | None) -> str:
         return _act(Act.model_validate_json(data))
     with contextlib.suppress(ValidationError):
         return _tick(Tick.model_validate_json(data))
+    with contextlib.suppress(ValidationError):
+        return render_markdown(Check.model_validate_json(data))
     return ""
 
 

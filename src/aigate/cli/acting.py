@@ -13,8 +13,8 @@ import click
 from aigate.cli.options import world
 from aigate.errors import UsageError
 from aigate.manifest import PRODUCTION
-from aigate.plan import USUAL_ALIAS
 from aigate.values import NAME_PATTERN
+from aigate.wording import USUAL_ALIAS
 
 if TYPE_CHECKING:  # `--help` needs none of them
     from aigate.act import Acting

@@ -129,8 +129,8 @@ def manifests_in(folder: Path) -> list[Path]:
 def look(manifest: Path) -> "tuple[Checked | None, LoadedManifest | None, list[Problem]]":
     """Load a manifest and its policies; return what is in force, or everything that is wrong."""
     from aigate.collect.manifest_file import load_manifest
-    from aigate.gate import check_rules
     from aigate.report.check import Checked
+    from aigate.rules import check_rules
 
     try:
         loaded = load_manifest(manifest)

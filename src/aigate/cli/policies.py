@@ -20,7 +20,7 @@ def command(manifest: Path, environment: str, shape: str) -> int:
 
     Without a manifest in this folder it lists the standard pack.
     """
-    from aigate.gate import catalogue, environment_of
+    from aigate.rules import catalogue, environment_of
 
     loaded = load_if_there(manifest)
     if loaded is None and environment != PRODUCTION:

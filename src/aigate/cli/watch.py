@@ -111,7 +111,8 @@ def command(
     has begun is finished first.
     """
     from aigate.collect.manifest_file import load_manifest
-    from aigate.gate import Request, environment_of
+    from aigate.gate import Request
+    from aigate.rules import environment_of
 
     span = _span(once, every)
     loaded = load_manifest(manifest)

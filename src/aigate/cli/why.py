@@ -68,7 +68,7 @@ def _asked(version: str) -> tuple[str | None, str]:
     model, _, number = version.rpartition("@")
     number = number.removeprefix("v")
     if not NUMBER.fullmatch(number):
-        from aigate.plan import command as words
+        from aigate.wording import command as words
 
         name = model or version.removesuffix("@") or "churn"
         raise UsageError(f"{version!r} names no version", fix=f"write it as {words('why', f'{name}@3')}")

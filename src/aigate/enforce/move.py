@@ -18,8 +18,8 @@ from aigate.enforce.receipts import QUARANTINE, RECEIPT, receipt
 from aigate.enforce.store import LedgerError, UncertainError
 from aigate.enforce.writer import RegistryWriter
 from aigate.ledger import LONGEST_REASON, MOVED, Identity, Intent, Outcome, Result
-from aigate.plan import shown
 from aigate.standing import Open
+from aigate.wording import shown
 
 MARGIN = timedelta(seconds=12)
 """Time that must be left to an intent when the alias is written: longer than a write may take (`writer.WRITE`,

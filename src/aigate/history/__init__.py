@@ -11,7 +11,6 @@ from typing import Any
 
 from aigate.account import Book, Explanation, Registry, Span, Status, live_of, status, under_way
 from aigate.audit import Audit, Paper, anchors_of, audit, identities
-from aigate.gate import environment_of
 from aigate.history.explain import explain
 from aigate.history.facts import registry_of, runbooks_of
 from aigate.history.good import known_good, looked_at
@@ -20,8 +19,10 @@ from aigate.history.sight import Sight, open_sight
 from aigate.history.verify import anchor_look, chain_looks, decision_looks, version_look
 from aigate.ledger import Chain, Head, Identity, Intent, check_anchor
 from aigate.manifest import RollbackRules
-from aigate.plan import candidates, drift
+from aigate.plan import drift
+from aigate.rules import environment_of
 from aigate.standing import standing
+from aigate.target import candidates
 from aigate.values import Digest, Evident, gap, missing
 
 __all__ = ["Audited", "Progress", "Sight", "audited", "known_good", "open_sight", "status_of", "why"]

@@ -10,8 +10,8 @@ from aigate.errors import AigateError
 from aigate.history.sight import Sight
 from aigate.ledger import Identity
 from aigate.manifest import RollbackRules
-from aigate.plan import READY, candidates
 from aigate.standing import Standing
+from aigate.target import READY, candidates
 from aigate.values import Evident, gap
 
 

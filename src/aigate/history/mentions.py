@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from aigate.account import Mention, Passage, named, outcomes_of
+from aigate.account import Mention, Passage, outcomes_of
 from aigate.ledger import (
     MOVED,
     Adopt,
@@ -16,6 +16,7 @@ from aigate.ledger import (
     Intent,
     Outcome,
 )
+from aigate.wording import shown
 
 
 class _Passing:
@@ -111,12 +112,12 @@ def _words(entry: Entry, version: str, outcomes: dict[int, Outcome]) -> str:
         case Intent() as body if meant(body.from_, body.to):
             outcome = outcomes.get(entry.seq)
             result = "no outcome" if outcome is None else outcome.result
-            moved = f"{body.action} of @{body.alias} from {named(body.from_)} to {named(body.to)}"
+            moved = f"{body.action} of @{body.alias} from {shown(body.from_)} to {shown(body.to)}"
             return f"{moved} ({result}): {body.reason}"
         case Outcome() as body if body.found == version and body.result == "conflict":
             return f"it was found to hold the alias that entry {body.of} was to move: {body.detail}"
         case Adopt() as body if meant(body.from_, body.to):
-            return f"@{body.alias} was adopted on {named(body.to)}, expected on {named(body.from_)}: {body.reason}"
+            return f"@{body.alias} was adopted on {shown(body.to)}, expected on {shown(body.from_)}: {body.reason}"
         case Adopt() as body if re.search(rf"\bv{version}\b", body.lost):
             return f"accepted as lost: {body.lost}"
         case BreakGlass() as body if meant(body.to):
@@ -124,7 +125,7 @@ def _words(entry: Entry, version: str, outcomes: dict[int, Outcome]) -> str:
         case Clear() as body if meant(body.version):
             return f"its quarantine was lifted ({body.role}): {body.reason}"
         case Drill() as body if meant(body.from_, body.to):
-            rehearsed = f"from {named(body.from_)} to {named(body.to)}"
+            rehearsed = f"from {shown(body.from_)} to {shown(body.to)}"
             return f"a rollback of @{body.alias} {rehearsed} was rehearsed {body.detail}".rstrip()
         case _:
             return ""

@@ -9,11 +9,12 @@ from aigate.collect.snapshot_file import parse_snapshot
 from aigate.decision import Decision
 from aigate.errors import AigateError, ConfigError
 from aigate.evaluate import Setting, decide
-from aigate.gate import evaluate_snapshot, policies_digest, policies_in_force
+from aigate.gate import evaluate_snapshot
 from aigate.history.papers import content_of, paper_of
 from aigate.history.sight import Sight
 from aigate.ledger import Chain, Identity, Intent, check_anchor
 from aigate.report.json import read_record, short
+from aigate.rules import policies_digest, policies_in_force
 from aigate.snapshot import Snapshot
 from aigate.values import Evident, gap
 

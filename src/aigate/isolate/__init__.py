@@ -70,6 +70,8 @@ class Answer(Model):
     fix: str = ""
     infos: tuple[PolicyInfo, ...] = ()
     results: tuple[PolicyResult, ...] = ()
+    broken: dict[str, str] = {}
+    """Policies that load and can only end as `error`, and why."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Answers:
 
     infos: tuple[PolicyInfo, ...]
     results: Mapping[str, PolicyResult] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Policies that load and can only end as `error`, and why."""
 
 
 class Isolate:
@@ -158,11 +162,14 @@ class Isolate:
             self._kill_groups()
         infos: list[PolicyInfo] = []
         results: dict[str, PolicyResult] = {}
+        broken: dict[str, str] = {}
         for group, line in zip(self._groups, said, strict=True):
-            infos_, results_ = _settle(group, self._accept(line), asked=snapshot is not None)
+            answer = self._accept(line)
+            infos_, results_ = _settle(group, answer, asked=snapshot is not None)
             infos.extend(infos_)
             results.update(results_)
-        return Answers(tuple(infos), results)
+            broken.update(answer.broken)
+        return Answers(tuple(infos), results, broken)
 
     def _send(self, data: bytes, *, until: float | None) -> None:
         """Send data after what is still unsent: what the pipe takes now, or all of it by `until`.

@@ -161,16 +161,25 @@ def _answer(
 ) -> Answer:
     infos: list[PolicyInfo] = []
     results: list[PolicyResult] = []
+    broken: dict[str, str] = {}
     try:
         for file, code in zip(files, codes, strict=True):
             for policy in _load(file["shown"], code):
                 params = policy.bind(_unpacked(header["params"].get(policy.id, {})))
                 infos.append(_info(policy, params, file))
+                if policy.broken:
+                    broken[policy.id] = policy.broken
                 if snapshot is not None:
                     results.append(_writable(run(policy, snapshot, params)))
     except PolicyCodeError as e:
         return Answer(nonce=header["nonce"], status="config", reason=e.message, fix=e.fix)
-    return Answer(nonce=header["nonce"], status="answered", infos=tuple(infos), results=tuple(results))
+    return Answer(
+        nonce=header["nonce"],
+        status="answered",
+        infos=tuple(infos),
+        results=tuple(results),
+        broken=broken,
+    )
 
 
 def _writable(result: PolicyResult) -> PolicyResult:

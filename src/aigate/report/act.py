@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from aigate.digest import canonical
-from aigate.plan import Act, ActResult, shown
+from aigate.plan import Act, ActResult
 from aigate.report.clean import clean, disarm
 from aigate.report.context import ReportContext
 from aigate.report.json import harmless, short
 from aigate.report.layout import cut, wrap
 from aigate.values import show_instant
+from aigate.wording import shown
 
 _WORDS: dict[ActResult, str] = {
     "done": "DONE",

@@ -80,7 +80,7 @@ class Check(Model):
 
 def render(check: Check, ctx: ReportContext) -> str:
     """Return what is in force as text, a line a manifest. Mistakes are for standard error, one by one."""
-    rows = [("ok", found.manifest, _in_force(found)) for found in check.checked]
+    rows: list[tuple[str, ...]] = [("ok", found.manifest, _in_force(found)) for found in check.checked]
     rows += [row for tried in check.tried for row in _tried(tried)]
     cells = [[clean(cell, _LONGEST, ascii_only=not ctx.unicode) for cell in row] for row in rows]
     return disarm("".join("  ".join(row).rstrip() + "\n" for row in cells))

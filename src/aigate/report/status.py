@@ -1,12 +1,12 @@
 """`aigate status` for a person at 03:00: what is in service, what is wrong, and the command that ends it."""
 
 from aigate.account import Status
-from aigate.plan import at, command
 from aigate.report.context import ReportContext
 from aigate.report.json import short
 from aigate.report.page import BOLD, Page, age
 from aigate.standing import Tenure
 from aigate.values import gap, show_instant
+from aigate.wording import at, command
 
 _WAYS = {"promote": "promoted", "rollback": "rolled back to", "adopt": "adopted, without a decision"}
 

@@ -18,18 +18,11 @@ from aigate.collect.manifest_file import LoadedManifest
 from aigate.decision import Decision
 from aigate.digest import digest
 from aigate.errors import AigateError, ConfigError
-from aigate.gate import (
-    Answer,
-    Request,
-    World,
-    check_alias,
-    environment_of,
-    evaluate,
-    evaluate_snapshot,
-)
+from aigate.gate import Answer, Request, World, check_alias, evaluate, evaluate_snapshot
 from aigate.manifest import Environment
 from aigate.plan import Act
 from aigate.reading import Incumbent, Reading, read
+from aigate.rules import environment_of
 from aigate.snapshot import Snapshot
 from aigate.standing import Standing
 from aigate.values import gap, show_duration, show_instant

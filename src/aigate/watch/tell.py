@@ -8,10 +8,11 @@ from aigate.collect.manifest_file import LoadedManifest
 from aigate.decision import Blames, Decision
 from aigate.ledger import LONGEST_REASON
 from aigate.manifest import PRODUCTION, Owner
-from aigate.plan import Act, command
+from aigate.plan import Act
 from aigate.reading import Read, Reading
 from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
 from aigate.window import Call, CallName
+from aigate.wording import command
 
 Mode = Literal["auto", "propose", "off"]
 
