@@ -50,16 +50,17 @@ if [[ $installer != none ]]; then
     temp=${RUNNER_TEMP:-$(mktemp -d)}
     packages=$temp/aigate-${made_from:0:16}
     if [[ -L $packages || ! -O $packages || ! -O $packages/.complete ]]; then
-        rm -rf "$packages"
+        # Beside it and then moved there whole, for another job of this machine may be doing the same.
+        making=$(mktemp -d "$temp/aigate-making.XXXXXXXX")
         began=$SECONDS
         locked=(--require-hashes --no-deps --only-binary :all: -r "$lock")
         if [[ $installer != pip ]] && command -v uv >/dev/null; then
             with=uv
-            install=(uv pip install --quiet --no-config --python "$python" --target "$packages" "${locked[@]}")
+            install=(uv pip install --quiet --no-config --python "$python" --target "$making" "${locked[@]}")
         elif "$python" -I -m pip --version >/dev/null 2>&1; then
             with=pip
             install=("$python" -I -m pip install -qq --no-input --disable-pip-version-check --no-compile
-                --no-warn-conflicts --target "$packages" "${locked[@]}")
+                --no-warn-conflicts --target "$making" "${locked[@]}")
         else
             fail "no decision was reached: there is neither uv nor pip; add astral-sh/setup-uv before this step"
         fi
@@ -72,7 +73,9 @@ if [[ $installer != none ]]; then
         if ((failed)); then
             fail "no decision was reached: $with could not install aigate's dependencies (exit $failed, see above)"
         fi
-        : >"$packages/.complete"
+        : >"$making/.complete"
+        rm -rf "$packages"
+        mv -T "$making" "$packages" 2>/dev/null || [[ -O $packages/.complete && ! -L $packages ]]
         echo "aigate: dependencies installed by $with in $((SECONDS - began)) s"
     fi
 fi

@@ -340,6 +340,12 @@ def test_the_files_are_gone_also_when_the_body_fails(pull: Pull) -> None:
     assert clean(pull)
 
 
+def test_the_files_are_gone_also_when_git_no_longer_knows_them(pull: Pull) -> None:
+    with files_of(pull.folder, pull.base, pull.temp / "files") as files:
+        (files / ".git").unlink()
+    assert list(pull.temp.iterdir()) == []
+
+
 @pytest.mark.parametrize("wrong", ["0" * 40, "HEAD~99", "--orphan", "-h", ""])
 def test_a_commit_that_cannot_be_laid_out_leaves_nothing(pull: Pull, wrong: str) -> None:
     with pytest.raises(UntrustedError), files_of(pull.folder, wrong, pull.temp / "files"):

@@ -179,7 +179,12 @@ def test_what_one_job_saw_another_does(watched: System) -> None:
     assert "aigate.watch" not in client(watched).get_registered_model(watched.churn.name).tags
     assert json.loads((watched.folder / "record.json").read_text())["question"] == "retain"
     watched.loaded(features=1)  # what the second job would see if it looked for itself
-    done = watched.aigate("watch", "--once", "--snapshot", "seen.json", "--result", "act.json")
+    other = watched.aigate(
+        "watch", "--once", "--snapshot", "seen.json", "--decision-id", "sha256:" + "0" * 64
+    )
+    assert (other.code, "are not the same" in other.err) == (3, True), other.err
+    same = ("--decision-id", told["decision"])
+    done = watched.aigate("watch", "--once", "--snapshot", "seen.json", *same, "--result", "act.json")
     told = json.loads((watched.folder / "act.json").read_text())
     assert (done.code, told["call"], told["done"]) == (1, "halt", "done"), done.err
     assert "aigate.watch" in client(watched).get_registered_model(watched.churn.name).tags

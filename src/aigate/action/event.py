@@ -137,6 +137,15 @@ def refuse_to_act(event: Event, inputs: Inputs) -> None:
         )
 
 
+def refuse_brought_evidence(event: Event, inputs: Inputs) -> None:
+    """Raise UntrustedError where a change would be judged by evidence that it may have brought along."""
+    if inputs.command == "evaluate" and inputs.snapshot and (event.is_pull or event.privileged):
+        raise UntrustedError(
+            "recorded evidence in the workspace may be the change's own",
+            fix="leave out the input snapshot on a pull request, so that the gate collects the evidence",
+        )
+
+
 def refuse_credentials(event: Event, environ: Mapping[str, str]) -> None:
     """Raise UntrustedError where proposed code is about to be run with a credential at hand."""
     found = [name for name in _CREDENTIALS if environ.get(name, "").strip()]
@@ -163,8 +172,7 @@ def base_in_force(event: Event, checkout: Checkout | None) -> str | None:
     from outside into a run with the base's secrets.
     """
     if event.privileged:
-        _refuse_foreign(event, checkout)
-        return None
+        return _refuse_foreign(event, checkout)
     if not event.is_pull:
         return None
     if checkout is None:
@@ -182,10 +190,12 @@ def base_in_force(event: Event, checkout: Checkout | None) -> str | None:
     )
 
 
-def _refuse_foreign(event: Event, checkout: Checkout | None) -> None:
+def _refuse_foreign(event: Event, checkout: Checkout | None) -> str:
+    """Return the commit that is checked out, which is the base: as git has it, whatever was laid over it since."""
     if checkout is None or not event.sha or checkout.head != event.sha:
         raise UntrustedError(
             f"{event.name} runs with the base's secrets, and what is checked out is not the base "
             f"({(checkout.head if checkout else '')[:12] or 'unknown'}, not {event.sha[:12] or 'unknown'})",
             fix="use the event pull_request, or check out without ref:",
         )
+    return checkout.head

@@ -20,7 +20,7 @@ _BELONGS: Final[dict[str, tuple[Command, ...]]] = {
     "model": ("evaluate", "promote", "watch", "rollback"),
     "version": ("evaluate", "promote", "rollback"),
     "decision": ("promote",),
-    "decision_id": ("promote",),
+    "decision_id": ("promote", "watch"),
     "snapshot": ("evaluate", "watch", "check"),
     "reason": ("promote", "rollback"),
     "dry_run": ("promote", "watch", "rollback"),
@@ -101,7 +101,7 @@ def _refuse_strangers(inputs: Inputs) -> None:
                 f"the input {_name(name)} means nothing to {inputs.command}",
                 fix=f"it is for {', '.join(commands)}",
             )
-    if inputs.decision_id and not inputs.decision:
+    if inputs.decision_id and not (inputs.decision or inputs.snapshot):
         raise UsageError(
             "decision-id is given without the record that it names",
             fix="give the record's path as decision: the gate job's output `record`, brought along as an artifact",
@@ -110,6 +110,8 @@ def _refuse_strangers(inputs: Inputs) -> None:
         raise UsageError("a rollback needs a reason", fix="give the input reason; it is kept in the ledger")
     if inputs.command == "rollback" and inputs.version.startswith("@"):
         raise UsageError("rollback takes a version's number, not an alias", fix="such as version: 3")
+    if "@" in inputs.model:
+        raise UsageError("the input model is a name alone", fix="give the version as the input version")
     if inputs.snapshot and (inputs.model or inputs.version):
         raise UsageError(
             "a recorded snapshot has its model and version in it", fix="leave out model and version"
@@ -166,7 +168,8 @@ def _promote(inputs: Inputs, reports: Path, start: Path) -> list[str]:
 
 
 def _watch(inputs: Inputs, reports: Path, start: Path) -> list[str]:
-    return ["--once", *_evidence(inputs, reports, start)]
+    words = ["--once", *_evidence(inputs, reports, start)]
+    return words + ([f"--decision-id={inputs.decision_id}"] if inputs.decision_id else [])
 
 
 def _rollback(inputs: Inputs, reports: Path, start: Path) -> list[str]:

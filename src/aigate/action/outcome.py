@@ -113,7 +113,7 @@ def _is_about(inputs: Inputs, decision: Decision) -> bool:
 
 
 def _of_act(inputs: Inputs, act: Act, decision: Decision | None, code: int) -> Outcome:
-    done = ("planned",) if inputs.dry_run else ("done", "already")
+    done = ("planned" if inputs.dry_run else "done", "already")
     asked = inputs.version.removeprefix("v")
     wanted = not asked.isdecimal() or (act.to is not None and act.to.version == asked)
     yes = code == 0 and act.exit_code == 0 and act.act == inputs.command and act.result in done and wanted

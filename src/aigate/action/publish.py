@@ -82,7 +82,7 @@ def place_of(environ: Mapping[str, str]) -> str:
 
 def _comment(environ: Mapping[str, str], told: Told, secrets: tuple[str, ...]) -> str:
     assert told.event.number is not None
-    key = "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in place_of(environ))[:200]
+    key = "".join(sign if sign.isalnum() or sign in "._-/" else "-" for sign in place_of(environ))[:200]
     with _github(environ) as github:
         return github.upsert_comment(
             told.event.number, f"<!-- aigate:{key} -->", masked(told.report, secrets)

@@ -14,6 +14,7 @@ from aigate.action.event import (
     UntrustedError,
     base_in_force,
     read_event,
+    refuse_brought_evidence,
     refuse_credentials,
     refuse_to_act,
 )
@@ -54,6 +55,7 @@ def run(environ: Mapping[str, str]) -> int:
     inputs = read_inputs(environ)
     event = read_event(environ)
     refuse_to_act(event, inputs)
+    refuse_brought_evidence(event, inputs)
     if inputs.command == "check":
         refuse_credentials(event, environ)
     _forget(reports)

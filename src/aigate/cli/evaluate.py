@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from aigate.cli.complain import complain
 from aigate.cli.options import (
@@ -97,7 +98,9 @@ def command(
     version, candidate = subject_of(model, loaded.manifest.model.name)
     if snapshot is not None:
         refuse_beside_snapshot(model, to, tracking_uri, save_snapshot)
-        answer = evaluate_snapshot(loaded, load_snapshot(snapshot), actor(dict(world().environ)))
+        recorded = load_snapshot(snapshot)
+        refuse_other(environment, recorded.environment)
+        answer = evaluate_snapshot(loaded, recorded, actor(dict(world().environ)))
     else:
         request = Request(
             question="promote" if question == "promote" else "retain",
@@ -166,6 +169,16 @@ def refuse_beside_snapshot(*options: object) -> None:
     if any(option is not None for option in options):
         raise UsageError(
             "MODEL, --to, --tracking-uri and --save-snapshot do not go with --snapshot: they are in it already"
+        )
+
+
+def refuse_other(environment: str, recorded: str) -> None:
+    """Raise UsageError where an environment was named, and the snapshot is about another one."""
+    named = click.get_current_context().get_parameter_source("environment") is not ParameterSource.DEFAULT
+    if named and environment != recorded:
+        raise UsageError(
+            f"the snapshot is about {recorded!r}, not {environment!r}",
+            fix=f"--environment {recorded}, or a snapshot of {environment}",
         )
 
 

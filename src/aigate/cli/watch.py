@@ -59,6 +59,9 @@ _INTERNAL = 70
     help="Judge and act upon this evidence, which a look of the last 15 minutes saved.",
 )
 @click.option(
+    "--decision-id", metavar="DIGEST", help="With --snapshot: what the decision on it must come to."
+)
+@click.option(
     "--save-snapshot",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -85,6 +88,7 @@ def command(
     environment: str,
     dry_run: bool,
     snapshot: Path | None,
+    decision_id: str | None,
     save_snapshot: Path | None,
     tracking_uri: str | None,
     ledger_uri: str | None,
@@ -123,12 +127,13 @@ def command(
     around = partial(acting, tracking_uri, ledger_uri, deadline)
     if span is None:
         files = files_only(outputs)
-        look = _look(loaded, request, around(), _manner(dry_run, snapshot, save_snapshot), None)
+        look = _look(loaded, request, around(), _manner(dry_run, snapshot, decision_id, save_snapshot), None)
         teller(look.tick)
         return kept(look, files, result, save_snapshot, (loaded, manifest))
-    if dry_run or snapshot or save_snapshot or outputs or result:
+    if dry_run or snapshot or decision_id or save_snapshot or outputs or result:
         raise UsageError(
-            "--dry-run, --snapshot, --save-snapshot, -o and --result are for one look", fix="give --once"
+            "--dry-run, --snapshot, --decision-id, --save-snapshot, -o and --result are for one look",
+            fix="give --once",
         )
     looking = _Looking(manifest, request, around, span, teller, shape == "json")
     with _until_told(looking):
@@ -150,13 +155,20 @@ def _span(once: bool, every: str | None) -> timedelta | None:
     return span
 
 
-def _manner(dry_run: bool, snapshot: Path | None, save_snapshot: Path | None) -> "Manner":
+def _manner(
+    dry_run: bool, snapshot: Path | None, decision_id: str | None, save_snapshot: Path | None
+) -> "Manner":
     from aigate.collect.snapshot_file import load_snapshot
     from aigate.watch import Manner
 
     if snapshot is not None and save_snapshot is not None:
         raise UsageError("--snapshot and --save-snapshot do not go together", fix="give one of them")
-    return Manner(dry=dry_run, seen=None if snapshot is None else load_snapshot(snapshot))
+    if decision_id is not None and snapshot is None:
+        raise UsageError(
+            "--decision-id names a decision on evidence that is not given", fix="give --snapshot too"
+        )
+    seen = None if snapshot is None else load_snapshot(snapshot)
+    return Manner(dry=dry_run, seen=seen, decision=decision_id or "")
 
 
 def kept(

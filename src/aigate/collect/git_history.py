@@ -26,6 +26,7 @@ MOST_COMMITS = 200
 SOURCE = "git"
 _GIT = (
     *("git", "-c", "safe.directory=*"),
+    *("-c", "safe.bareRepository=explicit"),  # a folder of the tree is not taken for a repository
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "log.showSignature=false"),
@@ -36,6 +37,7 @@ _ENVIRONMENT = {
     "GIT_LITERAL_PATHSPECS": "1",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_ALLOW_PROTOCOL": "none",
     "LC_ALL": "C",
     "PATH": "/usr/local/bin:/usr/bin:/bin",

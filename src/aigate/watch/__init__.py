@@ -51,7 +51,7 @@ _SKEW = timedelta(seconds=60)
 
 
 class OldLookError(AigateError):
-    """The evidence that is to be acted upon was collected too long ago."""
+    """The evidence that is to be acted upon was collected too long ago, or is not what was judged."""
 
     exit_code = 3
 
@@ -66,6 +66,8 @@ class Manner:
     """Only tell: nothing is done, and no heartbeat written, so that a right to read is enough."""
     seen: Snapshot | None = None
     """Evidence that was collected a moment ago, to be judged and acted upon in place of one's own."""
+    decision: str = ""
+    """The id that the decision on it must come to, as whoever collected it says; empty where nobody said."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def tick(
     rules = environment_of(loaded, request.environment)
     if last is None:
         hands.prepare()
-    answer = _answer(loaded, replace(request, question="retain"), world, manner.seen)
+    answer = _answer(loaded, replace(request, question="retain"), world, manner)
     step("judged")
     reading = read(answer.decision, answer.snapshot, rules.watch)
     mine = last if last is not None and is_of(last.beat, answer.snapshot) else None
@@ -219,11 +221,14 @@ def tick(
     return Ticked(_told(look, outcome, tuple(warnings), code), memory, answer)
 
 
-def _answer(loaded: LoadedManifest, request: Request, world: World, seen: Snapshot | None) -> Answer:
+def _answer(loaded: LoadedManifest, request: Request, world: World, manner: Manner) -> Answer:
     """Judge the champion, by fresh evidence or by evidence that was collected a moment ago.
 
-    Raises ConfigError for evidence about something else, or that is too old to act upon.
+    Raises ConfigError for evidence about something else, OldLookError for
+    what is too old to act upon, or is not what was judged where it was
+    collected.
     """
+    seen = manner.seen
     if seen is None:
         return evaluate(loaded, request, world)
     alias = request.to or loaded.manifest.alias_of(request.environment)
@@ -239,7 +244,14 @@ def _answer(loaded: LoadedManifest, request: Request, world: World, seen: Snapsh
             f"the snapshot is of {show_instant(seen.now)}, and may be acted upon for {show_duration(LOOK_VALID_FOR)}",
             fix="look again: aigate watch --once --dry-run --save-snapshot FILE",
         )
-    return evaluate_snapshot(loaded, seen, world.actor)
+    answer = evaluate_snapshot(loaded, seen, world.actor)
+    if manner.decision not in ("", digest(answer.decision)):
+        raise OldLookError(
+            f"judged here it is decision {digest(answer.decision)}, and {manner.decision[:80]} was said: "
+            "evidence, rules or who asks are not the same",
+            fix="look again: aigate watch --once --dry-run --save-snapshot FILE",
+        )
+    return answer
 
 
 def _follow(look: _Look, hands: Hands) -> _Outcome:
