@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from measure import ROOT
 
 ROUNDS = 3
 ACT = Path(sys.executable).parent / "act"
-OURS = "aigate-mlops/aigate@0000000000000000000000000000000000000000"
+OURS = re.findall(r"aigate-mlops/aigate@[0-9a-f]{40}", (ROOT / "examples/github/promote.yml").read_text())[0]
 WORKFLOW = """\
 on: push
 jobs:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import action
 import acts
 import engines
 import world
@@ -38,6 +39,8 @@ def main() -> None:
             rows += offline(folder, env)
             say(f"promotions, rollbacks and looks against the live server, {acts.ROUNDS} rounds")
             rows += acts.rows(folder, url, urls, env)
+            say(f"the action as a step of a workflow, {action.ROUNDS} rounds each way")
+            rows += action.rows(folder, urls, env)
     say("10,000 snapshots through each engine")
     rows += engines.rows()
     say("installing the base in a fresh environment")

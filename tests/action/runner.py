@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from fake_github import JOB_TOKEN
 ROOT = Path(__file__).parents[2]
 STUBS = Path(__file__).parent / "stubs"
 ACT = Path(sys.executable).parent / "act"
-OURS = "aigate-mlops/aigate@0000000000000000000000000000000000000000"
+OURS = re.findall(r"aigate-mlops/aigate@[0-9a-f]{40}", (ROOT / "examples/github/promote.yml").read_text())[0]
 PINS = {
     "actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a": STUBS / "upload-artifact",
     "actions/download-artifact@70fc10c6e5e1ce46ad2ea6f2b72d43f7d47b13c3": STUBS / "download-artifact",

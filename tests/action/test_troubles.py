@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from action.conftest import Repository, without
-from action.runner import Workspace
+from action.runner import OURS, Workspace
 
 EXAMPLE = Path(__file__).parents[2] / "examples/three-green-teams"
 WORKFLOW = """\
@@ -16,7 +16,7 @@ jobs:
     steps:
       - uses: actions/checkout@v4
       - id: gate
-        uses: aigate-mlops/aigate@0000000000000000000000000000000000000000
+        uses: OURS
         with: {inputs}
         env: {environ}
 """
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 def gate(workspace: Workspace, inputs: str = "{snapshot: snapshot.json}", environ: str = "{X: y}") -> None:
     """Commit a workflow with one gate over recorded evidence."""
     files = {name: (EXAMPLE / name).read_text() for name in ("aigate.yaml", "snapshot.json")}
-    text = WORKFLOW.replace("{inputs}", inputs).replace("{environ}", environ)
+    text = WORKFLOW.replace("OURS", OURS).replace("{inputs}", inputs).replace("{environ}", environ)
     workspace.commit({".github/workflows/gate.yml": text, **files})
 
 
@@ -129,13 +129,21 @@ def test_what_people_and_registries_write_is_only_text(repository: Repository, t
         "{command: evaluate, version: '$(touch pwned)`touch pwned`; touch pwned', environment: production}"
     )
     workspace.commit(
-        {".github/workflows/gate.yml": WORKFLOW.replace("{inputs}", inputs).replace("{environ}", ENVIRON)}
+        {
+            ".github/workflows/gate.yml": WORKFLOW.replace("OURS", OURS)
+            .replace("{inputs}", inputs)
+            .replace("{environ}", ENVIRON)
+        }
     )
     first = workspace.run("gate.yml", "push")["gate"]
     assert first.result == "failure"
     inputs = "{command: evaluate, version: 2, report-dir: reports}"
     workspace.commit(
-        {".github/workflows/gate.yml": WORKFLOW.replace("{inputs}", inputs).replace("{environ}", ENVIRON)}
+        {
+            ".github/workflows/gate.yml": WORKFLOW.replace("OURS", OURS)
+            .replace("{inputs}", inputs)
+            .replace("{environ}", ENVIRON)
+        }
     )
     ran = workspace.run("gate.yml", "push")
     job = ran["gate"]
