@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-import action
 import acts
 import engines
 import world
 from measure import ROOT, in_turn, middle, ratio
+
+import action
 
 PYTHON = sys.executable
 AIGATE = [PYTHON, "-P", "-m", "aigate"]
