@@ -25,7 +25,7 @@ check: lint ## The fast loop: linters, types, architecture, quick tests
 	$(BIN)/python -m pytest -q -m "not server and not slow"
 
 test: setup setup-dbt ## Every test, those with real servers too
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Format, lint, types, architecture; changes nothing
 	$(BIN)/ruff format --check .
@@ -45,7 +45,7 @@ bench: setup ## Measure, and print the targets beside what was measured
 
 lock: ## Bring requirements/*.txt in line with pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml -o requirements/base.txt
-	$(LOCK) --extra mlflow --extra sql --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra mlflow --extra sql --extra sign --group dev pyproject.toml -o requirements/dev.txt
 	$(LOCK) --group dbt -o requirements/dbt.txt
 
 clean: ## Remove caches and build products; environments stay
