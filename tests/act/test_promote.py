@@ -1,19 +1,23 @@
 """Promotion on a real MLflow server: done once, bound to its decision, stopped by whatever stands in the way."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mlflow_seed
 from act.conftest import Shop
-from aigate.act import break_glass, halt, promote, resume, review
+from aigate.act import break_glass, desk, halt, promote, resume, review
 from aigate.act.promote import PromoteRequest
+from aigate.digest import digest_bytes
+from aigate.enforce import sql_store
 from aigate.enforce.receipts import ANCHOR, RECEIPT, head_in
 from aigate.enforce.store import LedgerError
-from aigate.errors import ConfigError, UsageError
+from aigate.errors import AigateError, ConfigError, UsageError
 from aigate.gate import Request, evaluate
 from aigate.ledger import Head, Intent
+from aigate.report.file import ReportError
 from aigate.report.json import decision_id, read_record, record
 
 pytestmark = pytest.mark.server
@@ -57,14 +61,10 @@ def test_an_allowed_version_takes_the_alias_and_everything_is_recorded(shop: Sho
     assert isinstance(intent, Intent)
     assert intent.record is not None
     assert intent.snapshot is not None
-    from aigate.act import open_desk
-
-    with open_desk(shop.acting(), shop.name) as desk:
-        desk.ledger.refresh()
-        assert read_record(desk.ledger.document(intent.record)) == decision
-        kept = desk.ledger.document(intent.snapshot)
-    from aigate.digest import digest_bytes
-
+    with desk.open_desk(shop.acting(), shop.name) as opened:
+        opened.ledger.refresh()
+        assert read_record(opened.ledger.document(intent.record)) == decision
+        kept = opened.ledger.document(intent.snapshot)
     assert digest_bytes(kept) == decision.snapshot_digest == intent.snapshot.digest
 
 
@@ -394,4 +394,37 @@ def test_a_policy_that_is_edited_between_decision_and_move_stops_it(shop: Shop) 
     act = shop.promote(step=interfere).act
     assert (act.result, act.exit_code, shop.holder) == ("changed", 3, "1")
     assert "policies" in act.reason
+    assert shop.kinds() == ["adopt"]
+
+
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
+def test_what_the_ledger_has_no_room_for_is_kept_in_a_file_that_the_entry_names(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_store, "LARGEST_DOCUMENT", 100)
+    done = shop.promote()
+    assert (done.act.result, done.act.exit_code, shop.holder) == ("done", 0, "2")
+    assert [words for words in done.act.warnings if "no room" in words]
+    intent = shop.chain.entries[1].body
+    assert isinstance(intent, Intent)
+    for kept in (intent.record, intent.snapshot):
+        assert kept is not None
+        kind, _, name = kept.place.partition(":")
+        assert kind == "file"
+        assert digest_bytes((shop.folder / name).read_bytes()) == kept.digest
+
+
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
+def test_without_room_in_the_ledger_or_beside_the_manifest_nothing_moves(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_store, "LARGEST_DOCUMENT", 100)
+
+    def full(path: Path, text: str) -> None:
+        raise ReportError(f"cannot write the report {path}: No space left on device")
+
+    monkeypatch.setattr(desk, "write_file", full)
+    with pytest.raises(AigateError, match="No space left"):
+        shop.promote()
+    assert shop.holder == "1"
     assert shop.kinds() == ["adopt"]
