@@ -45,7 +45,7 @@ bench: setup ## Measure, and print the targets beside what was measured
 
 lock: ## Bring requirements/*.txt in line with pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml -o requirements/base.txt
-	$(LOCK) --extra mlflow --extra sql --extra sign --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra mlflow --extra sql --group dev pyproject.toml -o requirements/dev.txt
 	$(LOCK) --group dbt -o requirements/dbt.txt
 
 clean: ## Remove caches and build products; environments stay

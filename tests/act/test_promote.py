@@ -157,6 +157,18 @@ def test_an_alias_that_was_moved_past_the_gate_stops_it(shop: Shop) -> None:
     assert shop.standing.holder("champion") is not None
 
 
+def test_what_the_ledger_had_before_is_not_a_move_meanwhile(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenure = shop.standing.tenure("champion")
+    assert tenure is not None
+    monkeypatch.setattr(Shop, "clock", lambda self: tenure.since)  # the clock has whole seconds
+    third = shop.add(0.95)
+    shop.client.set_registered_model_alias(shop.name, "champion", third)
+    act = shop.promote("2").act
+    assert (act.result, [blocker.code for blocker in act.blockers]) == ("refused", ["drift"])
+
+
 def test_a_version_deleted_and_made_anew_is_not_the_one_in_service(shop: Shop) -> None:
     shop.promote()
     shop.client.delete_registered_model(shop.name)

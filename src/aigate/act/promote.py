@@ -77,6 +77,7 @@ class _Promotion:
         self.given = given
         self.alias = asked.request.to or loaded.manifest.alias_of(asked.request.environment)
         self.started = 0.0
+        self.begun = 0
         self.answer: Answer | None = None
         self.recorded: tuple[Kept, Kept] | None = None
 
@@ -87,6 +88,7 @@ class _Promotion:
             self._reconcile()
         if (already := self._already()) is not None:
             return already
+        self.begun = len(desk.ledger.chain.entries)
         desk.acting.step("evaluate")
         self.answer = evaluate(self.loaded, self.asked.request, desk.acting.world)
         self.started = desk.deadline.now()
@@ -205,7 +207,7 @@ class _Promotion:
     def _moved_meanwhile(self, live: Identity | None) -> str:
         """Say so where another run of aigate moved the alias while this one was deciding."""
         tenure = self.desk.ledger.standing.tenure(self.alias)
-        if tenure is None or tenure.since < self.desk.acting.world.now:
+        if tenure is None or tenure.seq <= self.begun:
             return ""
         known = tenure.identity
         if known is not None and live is not None and known.same_version(live):

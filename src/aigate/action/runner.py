@@ -45,11 +45,15 @@ def _escaped(text: str, *, naming: bool = False) -> str:
 
 
 def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-    """Append outputs to the runner's file, each between lines that no value can have; nothing without a runner."""
+    """Append outputs to the runner's file, each between lines that no value can have; nothing without a runner.
+
+    A runner ends a line at `\\r` too and hands out `\\n`, so that is what is written.
+    """
     lines = []
     for name, value in outputs.items():
         end = f"end-{secrets.token_hex(16)}"
-        lines.append(f"{name}<<{end}\n{value[:MOST_OUTPUT]}\n{end}\n")
+        text = value[:MOST_OUTPUT].replace("\r\n", "\n").replace("\r", "\n")
+        lines.append(f"{name}<<{end}\n{text}\n{end}\n")
     _append(environ.get("GITHUB_OUTPUT", ""), "".join(lines))
 
 
