@@ -157,6 +157,24 @@ def test_an_alias_that_was_moved_past_the_gate_stops_it(shop: Shop) -> None:
     assert shop.standing.holder("champion") is not None
 
 
+def test_another_promotion_meanwhile_is_named_and_nothing_moves(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = shop.clock()
+    monkeypatch.setattr(Shop, "clock", lambda self: at)  # all of it within one second of the clock
+    third = shop.add(0.95)
+    steps: list[str] = []
+
+    def meanwhile(step: str) -> None:
+        steps.append(step)
+        if step == "record" and steps.count("record") == 1:
+            assert shop.promote("2").act.result == "done"
+
+    act = shop.promote(third, step=meanwhile).act
+    assert (act.result, act.exit_code, shop.holder) == ("changed", 3, "2"), act
+    assert "was moved to v2 by user:kai while this was being decided" in act.reason
+
+
 def test_what_the_ledger_had_before_is_not_a_move_meanwhile(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ class _Promotion:
         self.given = given
         self.alias = asked.request.to or loaded.manifest.alias_of(asked.request.environment)
         self.started = 0.0
-        self.begun = 0
+        self.before: int | None = None
         self.answer: Answer | None = None
         self.recorded: tuple[Kept, Kept] | None = None
 
@@ -88,7 +88,7 @@ class _Promotion:
             self._reconcile()
         if (already := self._already()) is not None:
             return already
-        self.begun = len(desk.ledger.chain.entries)
+        self.before = self._tenure_seq()
         desk.acting.step("evaluate")
         self.answer = evaluate(self.loaded, self.asked.request, desk.acting.world)
         self.started = desk.deadline.now()
@@ -204,10 +204,15 @@ class _Promotion:
             tags = {tag.key: tag.value for tag in champion.tags}
             self.desk.check_receipt(tags, champion.subject.version)
 
+    def _tenure_seq(self) -> int | None:
+        """Return the entry that brought the alias to where the ledger has it; None where it never did."""
+        tenure = self.desk.ledger.standing.tenure(self.alias)
+        return None if tenure is None else tenure.seq
+
     def _moved_meanwhile(self, live: Identity | None) -> str:
         """Say so where another run of aigate moved the alias while this one was deciding."""
         tenure = self.desk.ledger.standing.tenure(self.alias)
-        if tenure is None or tenure.seq <= self.begun:
+        if tenure is None or tenure.seq == self.before:
             return ""
         known = tenure.identity
         if known is not None and live is not None and known.same_version(live):
