@@ -202,22 +202,35 @@ def cache(s: Snapshot) -> Findings:
     if not telling and not behind:
         raise Skip("no stage tells when it read its inputs")
     for stage, stale, lag in behind:
-        allowed = stage.allowance if stage.allowance is not None else stage.limit or timedelta(0)
-        if lag > allowed:
-            yield deny(
-                f"{stage.name} was built from {stale.upstream} as of "
-                f"{show_instant(stale.built_from) if stale.built_from else 'an unknown time'}, "
-                f"replaced {show_instant(stale.upstream_built_at)}: stale for at least {show_duration(lag)}, "
-                f"allowed {show_duration(allowed)}",
-                key=f"{stage.name}/{stale.upstream}",
-                value=lag,
-                limit=allowed,
-                origin=f"stages.{stage.name}.allowance"
-                if stage.allowance is not None
-                else f"stages.{stage.name} declares no allowance: its own promise",
-                owner=_keeper(stage),
-                fix=f"rebuild {stage.name} from {stale.upstream}, or clear its cache",
-            )
+        with suppress(Unknown):
+            yield from _outlived(s, stage, stale, lag)
+
+
+def _outlived(s: Snapshot, stage: Stage, stale: StaleInput, lag: timedelta) -> Findings:
+    """Deny an input that was replaced for longer than is allowed; `lag` is what that is at least."""
+    allowed = stage.allowance if stage.allowance is not None else stage.limit or timedelta(0)
+    read = show_instant(stale.built_from) if stale.built_from else "an unknown time"
+    if lag > allowed:
+        yield deny(
+            f"{stage.name} was built from {stale.upstream} as of {read}, "
+            f"replaced {show_instant(stale.upstream_built_at)}: stale for at least {show_duration(lag)}, "
+            f"allowed {show_duration(allowed)}",
+            key=f"{stage.name}/{stale.upstream}",
+            value=lag,
+            limit=allowed,
+            origin=f"stages.{stage.name}.allowance"
+            if stage.allowance is not None
+            else f"stages.{stage.name} declares no allowance: its own promise",
+            owner=_keeper(stage),
+            fix=f"rebuild {stage.name} from {stale.upstream}, or clear its cache",
+        )
+    elif stale.built_from is None or s.now - stale.built_from > allowed:
+        # The upstream's present version need not be the first that replaced what was read.
+        raise Unknown(
+            f"{stage.name} was built from {stale.upstream} as of {read}, and whether that was first replaced "
+            f"more than {show_duration(allowed)} ago is not known: its present version is of "
+            f"{show_instant(stale.upstream_built_at)}"
+        )
 
 
 def _stale(s: Snapshot) -> Iterator[tuple[Stage, StaleInput, timedelta]]:

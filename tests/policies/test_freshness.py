@@ -11,6 +11,7 @@ from standard_pack import ask, expect, passing, with_
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 
 
 def test_a_promise_on_one_stage_is_enough() -> None:
@@ -176,12 +177,13 @@ def test_without_an_objective_or_stages_there_is_nothing_to_keep() -> None:
     expect("freshness.end_to_end", {"/end_to_end": None}, "unknown", "not followed")
 
 
-def _stale(behind: timedelta) -> StaleInput:
+def _stale(behind: timedelta, read: timedelta | None = None) -> StaleInput:
+    """An input that was replaced, for the last time so long ago; read as long ago, where nothing else is said."""
     return StaleInput(
         upstream="features",
         owner="data-eng",
         upstream_built_at=NOW - behind,
-        built_from=NOW - 9 * HOUR,
+        built_from=NOW - (behind if read is None else read),
         behind=behind,
     )
 
@@ -205,6 +207,22 @@ def test_without_an_allowance_a_stage_may_be_behind_for_as_long_as_it_promised()
     beyond = {**changes, "/stages/embeddings/stale_inputs": (_stale(stage.limit + SECOND),)}
     found = expect("freshness.cache", beyond, "fail", "declares no allowance", keys=("embeddings/features",))
     assert "stale for at least" in found.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("read", "outcome"), [(4 * HOUR, "pass"), (4 * HOUR + SECOND, "unknown"), (90 * HOUR, "unknown")]
+)
+def test_a_busy_upstream_hides_since_when_a_cache_is_stale(read: timedelta, outcome: str) -> None:
+    """It was replaced a minute ago; how often before, since it was read, nobody tells."""
+    changes: dict[str, object] = {"/stages/embeddings/stale_inputs": (_stale(MINUTE, read),)}
+    expect("freshness.cache", changes, outcome)  # type: ignore[arg-type]  # from the table
+
+
+def test_a_cache_that_does_not_say_when_it_read_may_be_stale_for_any_time() -> None:
+    unread = _stale(MINUTE).model_copy(update={"built_from": None})
+    expect(
+        "freshness.cache", {"/stages/embeddings/stale_inputs": (unread,)}, "unknown", "as of an unknown time"
+    )
 
 
 def test_the_instant_of_the_replacement_wins_and_one_of_the_future_is_unknown() -> None:
