@@ -209,10 +209,10 @@ def cache(s: Snapshot) -> Findings:
 def _outlived(s: Snapshot, stage: Stage, stale: StaleInput, lag: timedelta) -> Findings:
     """Deny an input that was replaced for longer than is allowed; `lag` is what that is at least."""
     allowed = stage.allowance if stage.allowance is not None else stage.limit or timedelta(0)
-    read = show_instant(stale.built_from) if stale.built_from else "an unknown time"
+    read, words = _read(stage, stale)
     if lag > allowed:
         yield deny(
-            f"{stage.name} was built from {stale.upstream} as of {read}, "
+            f"{stage.name} was built from {stale.upstream} as of {words}, "
             f"replaced {show_instant(stale.upstream_built_at)}: stale for at least {show_duration(lag)}, "
             f"allowed {show_duration(allowed)}",
             key=f"{stage.name}/{stale.upstream}",
@@ -224,13 +224,27 @@ def _outlived(s: Snapshot, stage: Stage, stale: StaleInput, lag: timedelta) -> F
             owner=_keeper(stage),
             fix=f"rebuild {stage.name} from {stale.upstream}, or clear its cache",
         )
-    elif stale.built_from is None or s.now - stale.built_from > allowed:
+    elif read is None or s.now - read > allowed:
         # The upstream's present version need not be the first that replaced what was read.
         raise Unknown(
-            f"{stage.name} was built from {stale.upstream} as of {read}, and whether that was first replaced "
+            f"{stage.name} was built from {stale.upstream} as of {words}, and whether that was first replaced "
             f"more than {show_duration(allowed)} ago is not known: its present version is of "
             f"{show_instant(stale.upstream_built_at)}"
         )
+
+
+def _read(stage: Stage, stale: StaleInput) -> tuple[datetime | None, str]:
+    """Return when a stage read its input, and the words for it.
+
+    A stage that does not say is taken to have read when it was built, as far as that is known.
+    """
+    if stale.built_from is not None:
+        return stale.built_from, show_instant(stale.built_from)
+    freshness = stage.freshness
+    built = freshness and (
+        freshness.built_at or (freshness.as_of if freshness.kind in ("loaded", "built") else None)
+    )
+    return built, f"{show_instant(built)} or before" if built else "an unknown time"
 
 
 def _stale(s: Snapshot) -> Iterator[tuple[Stage, StaleInput, timedelta]]:

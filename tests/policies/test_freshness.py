@@ -218,11 +218,27 @@ def test_a_busy_upstream_hides_since_when_a_cache_is_stale(read: timedelta, outc
     expect("freshness.cache", changes, outcome)  # type: ignore[arg-type]  # from the table
 
 
-def test_a_cache_that_does_not_say_when_it_read_may_be_stale_for_any_time() -> None:
-    unread = _stale(MINUTE).model_copy(update={"built_from": None})
-    expect(
-        "freshness.cache", {"/stages/embeddings/stale_inputs": (unread,)}, "unknown", "as of an unknown time"
-    )
+@pytest.mark.parametrize(
+    ("kind", "as_of", "built", "outcome"),
+    [
+        ("loaded", 4 * HOUR, None, "pass"),
+        ("built", 4 * HOUR + SECOND, None, "unknown"),
+        ("event", 90 * HOUR, 4 * HOUR, "pass"),
+        ("event", HOUR, None, "unknown"),
+        ("heartbeat", HOUR, None, "unknown"),
+    ],
+)
+def test_a_cache_that_does_not_say_when_it_read_has_read_when_it_was_built(
+    kind: str, as_of: timedelta, built: timedelta | None, outcome: str
+) -> None:
+    changes: dict[str, object] = {
+        "/stages/embeddings/stale_inputs": (_stale(MINUTE).model_copy(update={"built_from": None}),),
+        "/stages/embeddings/freshness/kind": kind,
+        "/stages/embeddings/freshness/as_of": NOW - as_of,
+        "/stages/embeddings/freshness/built_at": None if built is None else NOW - built,
+    }
+    words = () if outcome == "pass" else ("or before" if kind == "built" else "as of an unknown time",)
+    expect("freshness.cache", changes, outcome, *words)  # type: ignore[arg-type]  # from the table
 
 
 def test_the_instant_of_the_replacement_wins_and_one_of_the_future_is_unknown() -> None:
