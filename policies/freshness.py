@@ -240,11 +240,11 @@ def _read(stage: Stage, stale: StaleInput) -> tuple[datetime | None, str]:
     """
     if stale.built_from is not None:
         return stale.built_from, show_instant(stale.built_from)
-    freshness = stage.freshness
-    built = freshness and (
-        freshness.built_at or (freshness.as_of if freshness.kind in ("loaded", "built") else None)
-    )
-    return built, f"{show_instant(built)} or before" if built else "an unknown time"
+    known = stage.freshness
+    built = None if known is None else known.built_at
+    if built is None and known is not None and known.kind in ("loaded", "built"):
+        built = known.as_of
+    return built, "an unknown time" if built is None else f"{show_instant(built)} or before"
 
 
 def _stale(s: Snapshot) -> Iterator[tuple[Stage, StaleInput, timedelta]]:
