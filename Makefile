@@ -2,6 +2,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Bytecode is made where it is first needed, and kept: tests start processes by the thousand.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 WORKFLOWS := $(wildcard examples/github/*.yml .github/workflows/*.yml)
@@ -25,7 +27,7 @@ check: lint ## The fast loop: linters, types, architecture, quick tests
 	$(BIN)/python -m pytest -q -m "not server and not slow"
 
 test: setup setup-dbt ## Every test, those with real servers too
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=60 --durations-min=3
 
 lint: setup ## Format, lint, types, architecture; changes nothing
 	$(BIN)/ruff format --check .

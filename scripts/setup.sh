@@ -61,7 +61,7 @@ else
     install() {
         # An environment that uv made has no pip.
         "$venv/bin/python" -c 'import pip' 2>/dev/null || "$venv/bin/python" -m ensurepip >/dev/null
-        "$venv/bin/python" -m pip install -qq --no-input --disable-pip-version-check "$@"
+        "$venv/bin/python" -m pip install -qq --no-input --no-compile --disable-pip-version-check "$@"
     }
 fi
 

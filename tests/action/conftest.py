@@ -1,5 +1,6 @@
 """A repository whose workflows are run for real: against a real MLflow server, and a GitHub that reads its own rules."""
 
+import compileall
 import itertools
 import json
 import os
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from typing import Any
 
 import pytest
@@ -140,6 +142,8 @@ def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "requirements").mkdir()
     shutil.copy(ROOT / "requirements/base.txt", folder / "requirements")
     shutil.copy(ROOT / "action.yml", folder)
+    # A runner has a copy of its own for every job; here they need not all be compiled anew.
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     return folder
 
 

@@ -212,6 +212,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_policy_that_does_not_load(folder: Path, kind: str) -> None:
     source, line, says = BROKEN[kind]

@@ -24,14 +24,6 @@ from enforce.mlflow_places import new_experiment, opened_at, store_at, tracking_
 
 pytestmark = pytest.mark.server
 
-_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-
-
-@pytest.fixture(autouse=True)
-def settings_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever writes through MLflow's library turns its retries off for the process; not for other tests."""
-    monkeypatch.setenv(_RETRIES, os.environ.get(_RETRIES, "1"))
-
 
 @pytest.fixture(scope="module")
 def shared() -> str:

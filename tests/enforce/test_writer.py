@@ -1,6 +1,5 @@
 """What aigate writes to a registry: one contract by REST and by MLflow's library, and what each makes of trouble."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,14 +26,6 @@ from enforce.mlflow_places import (
 )
 from fakes import Asked, Reply, WebServer, json_reply
 from reading import reader_of
-
-_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-
-
-@pytest.fixture(autouse=True)
-def settings_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever writes through MLflow's library turns its retries off for the process; not for other tests."""
-    monkeypatch.setenv(_RETRIES, os.environ.get(_RETRIES, "1"))
 
 
 def failure(ask: Callable[[], Any]) -> RegistryError:

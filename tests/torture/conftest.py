@@ -16,9 +16,6 @@ AMOUNT = os.environ.get("AIGATE_TORTURE", "")
 FULL = AMOUNT == "full"
 """Whether everything is to be tried; it takes an hour and longer. `some` tries what SECURITY.md counts."""
 
-KEPT = 1 if AMOUNT else 16
-"""Every so manieth case of each test is tried where nothing else is asked for."""
-
 _VERSIONS = 9
 
 
@@ -52,22 +49,6 @@ def rig(
         return Rig(tmp_path / "rig", tortured, where, driver, uri=uri)
 
     return make
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a sample of each test's cases, the same every time, unless more is asked for."""
-    seen: dict[object, int] = {}
-    kept: list[pytest.Item] = []
-    left: list[pytest.Item] = []
-    for item in items:
-        mine = isinstance(item, pytest.Function) and Path(item.path).parent == Path(__file__).parent
-        number = seen.setdefault(item.function, -1) + 1 if mine else 0  # type: ignore[attr-defined]  # a Function
-        if mine:
-            seen[item.function] = number  # type: ignore[attr-defined]
-        (left if number % KEPT else kept).append(item)
-    if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = kept
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -9,11 +9,11 @@ from aigate.enforce.move import STEPS
 from torture.conftest import AMOUNT, FULL
 from torture.rig import LATER, TALLY, Rig
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.sampled(16)]
 
 ACTS = ("promote", "rollback")
 LEDGERS = ("mlflow", "sqlite")
-STRIDE = 1 if AMOUNT else 3
+STRIDE = 1 if AMOUNT else 5
 """Every so manieth point is tried."""
 
 OFTEN = 100 if FULL else 30 if AMOUNT else 4

@@ -13,7 +13,7 @@ from torture import driver
 from torture.lying import How, Lie, Proxy
 from torture.rig import ALIAS, LATER, TALLY, Model, Rig
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.sampled(16)]
 
 ALIASES = "registered-models/alias"
 PARAM = "runs/log-parameter"

@@ -17,7 +17,7 @@ from conftest import MlflowServer
 from fakes import WebServer, json_reply
 from torture.rig import ALIAS, TALLY, Driver, Model, Rig, seed
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.sampled(16)]
 
 SUBJECT = "/challenger/subject"
 RUN = "/challenger/run"

@@ -8,7 +8,7 @@ from aigate.ledger import Intent, Outcome
 from torture.conftest import AMOUNT, FULL
 from torture.rig import TALLY, Rig
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.sampled(16)]
 
 ROUNDS = {2: 20, 8: 20} if FULL else {2: 4, 8: 1} if AMOUNT else {2: 1, 8: 1}
 """Rounds by the number of processes."""

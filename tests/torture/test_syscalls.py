@@ -13,7 +13,7 @@ import pytest
 from torture.conftest import AMOUNT, FULL
 from torture.rig import LATER, TALLY, Rig, Said
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.sampled(16)]
 
 FILE = ("pwrite64", "fsync", "fdatasync", "ftruncate", "unlink")
 LINE = ("sendto", "recvfrom")
