@@ -9,7 +9,7 @@ BIN := .venv/bin
 WORKFLOWS := $(wildcard examples/github/*.yml .github/workflows/*.yml)
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup setup-dbt demo check test lint format bench lock clean
+.PHONY: help setup setup-dbt setup-mlflow2 demo check test lint format bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,13 +20,17 @@ setup: ## Make .venv from the locks (every other target does it first)
 setup-dbt:
 	@if [[ -f requirements/dbt.txt ]]; then scripts/setup.sh dbt; fi
 
+setup-mlflow2:
+	@scripts/setup.sh mlflow2
+
 demo: setup ## See the gate deny a bad model on a real, throw-away MLflow server
 	@$(BIN)/aigate demo
 
 check: lint ## The fast loop: linters, types, architecture, quick tests
 	$(BIN)/python -m pytest -q -m "not server and not slow"
 
-test: setup setup-dbt ## Every test, those with real servers too
+test: setup ## Every test, those with real servers too
+	@$(MAKE) --no-print-directory --jobs=2 setup-dbt setup-mlflow2
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=60 --durations-min=3
 
 lint: setup ## Format, lint, types, architecture; changes nothing
@@ -47,8 +51,10 @@ bench: setup ## Measure, and print the targets beside what was measured
 
 lock: ## Bring requirements/*.txt in line with pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml -o requirements/base.txt
-	$(LOCK) --extra mlflow --extra sql --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --extra sign pyproject.toml -o requirements/sign.txt
+	$(LOCK) --extra mlflow --extra sql --extra sign --group dev pyproject.toml -o requirements/dev.txt
 	$(LOCK) --group dbt -o requirements/dbt.txt
+	$(LOCK) --extra sign --group mlflow2 pyproject.toml -o requirements/mlflow2.txt
 
 clean: ## Remove caches and build products; environments stay
 	rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -18,6 +18,7 @@ import world
 from measure import ROOT, in_turn, middle, ratio
 
 import action
+import hook
 
 PYTHON = sys.executable
 AIGATE = [PYTHON, "-P", "-m", "aigate"]
@@ -40,6 +41,8 @@ def main() -> None:
             rows += offline(folder, env)
             say(f"promotions, rollbacks and looks against the live server, {acts.ROUNDS} rounds")
             rows += acts.rows(folder, url, urls, env)
+            say(f"the guard in the server, {hook.ROUNDS} rounds of every call, and audits")
+            rows += hook.rows(folder)
             say(f"the action as a step of a workflow, {action.ROUNDS} rounds each way")
             rows += action.rows(folder, urls, env)
     say("10,000 snapshots through each engine")

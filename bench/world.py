@@ -63,8 +63,8 @@ def endpoints(count: int, delay: float = 0.0) -> Iterator[list[str]]:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """Run a real MLflow server on SQLite in a folder; yield its address."""
+def mlflow_server(folder: Path, guard: Path | None = None) -> Iterator[str]:
+    """Run a real MLflow server on SQLite in a folder, guarded where there is a guard file; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -77,6 +77,9 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
+    if guard is not None:
+        env["AIGATE_GUARD"] = str(guard)
+        command += ["--registry-store-uri", f"aigate+sqlite:///{folder}/mlflow.db"]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=env, cwd=folder, start_new_session=True

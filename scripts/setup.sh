@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Make the virtual environments that tests and demo run in.
 #
-#   scripts/setup.sh        .venv: requirements/dev.txt, and this project, editable
-#   scripts/setup.sh dbt    .venv-dbt: requirements/dbt.txt alone, for dbt wants versions of its own
+#   scripts/setup.sh          .venv: requirements/dev.txt, and this project, editable
+#   scripts/setup.sh dbt      .venv-dbt: requirements/dbt.txt alone, for dbt wants versions of its own
+#   scripts/setup.sh mlflow2  .venv-mlflow2: requirements/mlflow2.txt with a server of MLflow 2, and this
+#                             project, editable, which guards that server too
 #
 # Nothing is installed that a lock does not name by hash. It uses uv where uv is
 # installed, venv and pip otherwise. A second run compares two digests and ends.
@@ -13,8 +15,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 case "${1:-dev}" in
 dev) venv=.venv lock=requirements/dev.txt project=pyproject.toml ;;
 dbt) venv=.venv-dbt lock=requirements/dbt.txt project=/dev/null ;;
+mlflow2) venv=.venv-mlflow2 lock=requirements/mlflow2.txt project=pyproject.toml ;;
 *)
-    echo "usage: scripts/setup.sh [dev|dbt]" >&2
+    echo "usage: scripts/setup.sh [dev|dbt|mlflow2]" >&2
     exit 2
     ;;
 esac

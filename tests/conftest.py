@@ -22,10 +22,10 @@ _PATIENCE = 180.0
 """Seconds a server may take to answer; some ten are usual, more where the machine is busy."""
 
 
-SLOW_FIRST = ("torture", "action", "act", "enforce", "cli")
+SLOW_FIRST = ("torture", "hook", "action", "act", "listen", "enforce", "cli")
 """Folders whose tests take longest: begun first, two processes come to their end at about the same time."""
 
-TOGETHER = ("torture", "action", "act", "enforce")
+TOGETHER = ("torture", "hook", "action", "act", "listen", "enforce")
 """Folders whose tests share servers, and so a process; of the others, only those of a file do."""
 
 

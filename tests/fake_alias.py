@@ -8,6 +8,8 @@ from aigate.collect.mlflow.reader import Json, RegistryError
 from aigate.decision import Actor
 from aigate.enforce.ledger import Ledger
 from aigate.enforce.move import Site
+from aigate.enforce.present import Entered
+from aigate.enforce.writer import Shown
 from aigate.ledger import Identity, Intent
 from memory_store import MemoryStore
 
@@ -50,6 +52,9 @@ class FakeAlias:
         self.holder = holder
         self.tags: dict[tuple[str, str], str] = {}
         self.writes: list[int] = []
+        self.entered: list[Entered | None] = []
+        """What each write was made for."""
+        self.says = Shown(ticket=False, guard=None)
         self.moves: list[int] = []
         """Every version the alias was ever put on, in order."""
         self.on_write: Callable[[int], None] = self.move
@@ -64,9 +69,11 @@ class FakeAlias:
         self.on_read()
         return None if self.holder is None else version(self.holder)
 
-    def set_alias(self, name: str, alias: str, number: str) -> None:
+    def set_alias(self, name: str, alias: str, number: str, entered: Entered | None = None) -> Shown:
+        self.entered.append(entered)
         self.writes.append(int(number))
         self.on_write(int(number))
+        return self.says
 
     def set_version_tag(self, name: str, number: str, key: str, value: str) -> None:
         if self.tagging is not None:

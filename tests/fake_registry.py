@@ -102,6 +102,8 @@ class FakeRegistry:
     runs: dict[str, Json] = field(default_factory=dict)
     logged: dict[str, Json | None] = field(default_factory=dict)
     history: dict[tuple[str, str], list[Json]] = field(default_factory=dict)
+    served: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Where a version is served from, where that is not where its files lie."""
     traced: dict[str, list[Json]] = field(default_factory=dict)
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
     clock: datetime | None = None
@@ -140,6 +142,17 @@ class FakeRegistry:
     def version_by_alias(self, name: str, alias: str) -> Json | None:
         number: str | None = self._answer(f"alias {name} {alias}", lambda: self.aliases.get((name, alias)))
         return None if number is None else self.version(name, number)
+
+    def served_from(self, name: str, version: str) -> str:
+        def find() -> str:
+            if (name, version) in self.served:
+                return self.served[name, version]
+            source = str(self.versions[name, version]["source"])
+            model = self.logged.get(source.removeprefix("models:/"))
+            return source if model is None else str(model["info"].get("artifact_uri", ""))
+
+        found: str = self._answer(f"served {name} {version}", find)
+        return found
 
     def run(self, run_id: str) -> Json:
         found: Json = self._answer(f"run {run_id}", lambda: self.runs[run_id])

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from aigate.account import Book
 from aigate.audit import Audit, audit
 from aigate.enforce.receipts import ANCHOR, RECEIPT
+from aigate.guarded import Told
 from aigate.history import status_of
 from aigate.ledger import Adopt, BreakGlass, Chain, Head, Outcome, Resume, Review, read_chain
 from aigate.remarks import Remark
+from aigate.values import missing
 from story import KAI, NOBODY, Story, book_of, forge, registry_of, told
 
 
@@ -305,6 +307,38 @@ def test_what_an_audit_finds(change: Callable[[Story], object], code: str, gravi
     assert got.exit_code == (1 if got.count("broken") else 0)
     if gravity == "broken":
         assert got.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "gravity", "words"),
+    [
+        pytest.param("s3://elsewhere/m", "broken", "MLflow serves it from s3://elsewhere/m", id="elsewhere"),
+        pytest.param(missing("no answer", "test"), "unseen", "no answer", id="not known"),
+    ],
+)
+def test_a_version_that_is_served_from_elsewhere(elsewhere: Any, gravity: str, words: str) -> None:
+    story = _TOLD
+    registry = registry_of(story)
+    versions = tuple(
+        seen.model_copy(update={"astray": elsewhere}) if seen.number == "3" else seen
+        for seen in registry.versions
+    )
+    registry = registry.model_copy(update={"versions": versions})
+    got = audit("churn", "champion", story.now, book_of(story.lines), registry)
+    (remark,) = found(got, "artifact")
+    assert (remark.gravity, remark.where) == (gravity, "v3")
+    assert words in remark.what
+    assert got.exit_code == (1 if gravity == "broken" else 3)
+
+
+@pytest.mark.parametrize(
+    ("state", "gravity", "code"),
+    [("ok", "note", 0), ("warn", "warning", 0), ("bad", "broken", 1), ("unknown", "unseen", 3)],
+)
+def test_what_the_server_says_of_its_guard(state: Any, gravity: str, code: int) -> None:
+    got = examine(_TOLD, _TOLD.lines, guard=Told(state, "what", "fix"))
+    (remark,) = found(got, "guard")
+    assert (remark.gravity, remark.what, remark.fix, got.exit_code) == (gravity, "what", "fix", code)
 
 
 def test_junk_that_was_given_up_is_still_shown() -> None:

@@ -106,16 +106,22 @@ def test_a_lock_names_content_and_no_place(lock: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "project", "groups"),
+    ("lock", "project", "extras", "groups"),
     [
-        ("base.txt", True, ()),
-        ("dev.txt", True, ("test", "lint", "bench", "build")),
-        ("dbt.txt", False, ("dbt",)),
+        ("base.txt", True, (), ()),
+        ("sign.txt", True, ("sign",), ()),
+        ("dev.txt", True, ("mlflow", "sql", "sign"), ("test", "lint", "bench", "build")),
+        ("dbt.txt", False, (), ("dbt",)),
+        ("mlflow2.txt", True, ("sign",), ("mlflow2",)),
     ],
 )
-def test_a_lock_is_what_the_project_asks_for(lock: str, project: bool, groups: tuple[str, ...]) -> None:
+def test_a_lock_is_what_the_project_asks_for(
+    lock: str, project: bool, extras: tuple[str, ...], groups: tuple[str, ...]
+) -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = [*config["project"]["dependencies"]] if project else []
+    for extra in extras:
+        asked += config["project"]["optional-dependencies"][extra]
     for group in groups:
         asked += config["dependency-groups"][group]
     locked: dict[str, list[str]] = {}

@@ -1,16 +1,19 @@
 """One look: what it does and what it leaves alone, and a thousand of them at a metric that trembles."""
 
+import importlib
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 import aigate.watch
+from aigate.cli import COMMANDS
 from aigate.collect.manifest_file import LoadedManifest, load_manifest
 from aigate.decision import Actor
 from aigate.enforce.store import LedgerError, UncertainError
@@ -18,12 +21,13 @@ from aigate.errors import AigateError
 from aigate.gate import Answer, Request, World
 from aigate.ledger import Intent
 from aigate.manifest import RollbackRules
-from aigate.reading import Read, Reading
+from aigate.reading import Read, Reading, read
 from aigate.testing import NOW
 from aigate.watch import Manner, Ticked, tick
 from aigate.watch.memory import Memory
-from aigate.window import Heartbeat, read_heartbeat, take, write_heartbeat
-from watching import Clock, FakeHands, answer, evidence, identity, incumbent, unreachable
+from aigate.watch.tell import commands
+from aigate.window import Heartbeat, called, read_heartbeat, take, write_heartbeat
+from watching import RULES, Clock, FakeHands, answer, evidence, identity, incumbent, unreachable
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 MANIFEST = """\
@@ -580,3 +584,31 @@ def test_a_metric_that_trembles_round_its_limit_moves_the_alias_seldom(
         seats[n] == seats[n + 2] and seats[n + 1] == seats[n + 3] for n in range(len(seats) - 3)
     ), "no A, B, A, B"
     assert len(hands.tag or "") < 4500
+
+
+@pytest.mark.parametrize(("environment", "alias"), [("production", "champion"), ("staging", "staged")])
+@pytest.mark.parametrize("kind", ["rollback", "halt"])
+def test_every_command_that_is_shown_can_be_run(
+    begin: Begin, environment: str, alias: str, kind: Literal["rollback", "halt"]
+) -> None:
+    story = begin()
+    story.look("0.5")
+    assert story.answer is not None
+    where = {"environment": environment, "alias": alias}
+    decision = story.answer.decision.model_copy(update=where)
+    reading = read(decision, story.answer.snapshot, RULES)
+    call = called(take(None, reading, 3), reading, RULES).model_copy(update={"call": kind, "acts": True})
+    lines = commands(replace(story.loaded, shown="o.yaml"), decision, reading, call, "proposed", drift=True)
+    assert [line.split()[1] for line in lines] == list(dict.fromkeys([kind, "rollback", "adopt"]))
+    for line in lines:
+        name, *words = shlex.split(line)[1:]
+        place, _, attribute = COMMANDS[name][0].partition(":")
+        command = getattr(importlib.import_module(place), attribute or "command")
+        given = command.make_context(name, words).params
+        said = (
+            {"environment": given["environment"]}
+            if name == "rollback"
+            else {"alias": given["alias"] or "champion"}
+        )
+        assert said.items() <= where.items()
+        assert str(given["manifest"]) == "o.yaml"

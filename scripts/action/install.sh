@@ -7,6 +7,10 @@ set -euo pipefail
 # Composite steps may get the path with a part such as `/./` in it; everything below is named from here.
 root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
 lock=$root/requirements/base.txt
+# Who signs tickets for a guarded server needs one library more.
+if [[ -n ${AIGATE_SIGNING_KEY:-}${AIGATE_SIGNING_KEY_FILE:-} ]]; then
+    lock=$root/requirements/sign.txt
+fi
 
 fail() {
     printf '::error title=aigate::%s\n' "$1"

@@ -50,6 +50,8 @@ class Seen(Model):
     """Its tag `aigate.receipt`, as it stands."""
     files: bool = False
     """Whether its files were read for their digest."""
+    astray: Evident[Text | None] = None
+    """Where it is served from, where that is another place than its files'; None where it is not, or nobody asked."""
 
 
 class Held(Model):

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from aigate.account import Book, Registry, Seen, head_of, live_of, outcomes_of, twins_of, under_way
 from aigate.decision import Verdict
+from aigate.guarded import Told
 from aigate.ledger import MOVED, Adopt, Chain, Halt, Head, Identity, Intent, Kept, Outcome, check_anchor
 from aigate.plan import drift
 from aigate.remarks import (
@@ -21,6 +22,7 @@ from aigate.remarks import (
     Gravity,
     Remark,
     chain_remarks,
+    guard_remark,
     history_remarks,
     numbered,
     say,
@@ -99,9 +101,13 @@ def audit(
     *,
     papers: tuple[Paper, ...] = (),
     handed: tuple[Head, ...] = (),
+    guard: Told | None = None,
 ) -> Audit:
-    """Hold ledger, registry and documents against each other. `handed` are anchors from a job's log."""
-    remarks: list[Remark] = []
+    """Hold ledger, registry and documents against each other. `handed` are anchors from a job's log.
+
+    `guard` says whether the registry's server guards the alias; None where nobody asked.
+    """
+    remarks: list[Remark] = [] if guard is None else [guard_remark(guard)]
     anchors: list[Anchor] = []
     lost_book, lost_registry = gap(book), gap(registry)
     if lost_book is not None:
@@ -349,10 +355,11 @@ def _versions(model: str, chain: Chain, registry: Registry, alias: str) -> Itera
                 "broken",
                 "version",
                 where,
-                f"it is not the version that the ledger knows: {_how(known, seen.identity)}; it was deleted and made anew",
+                f"it is not the version that the ledger knows: {_how(known, seen.identity)}",
             )
         elif seen.files:
             yield from _files(model, where, known, seen.identity)
+            yield from _astray(model, where, seen)
 
 
 def identities(chain: Chain) -> dict[str, Identity]:
@@ -370,7 +377,23 @@ def identities(chain: Chain) -> dict[str, Identity]:
 def _how(known: Identity, now: Identity) -> str:
     fields = ("created_at", "run_id", "source", "model_id")
     changed = [field for field in fields if getattr(known, field) != getattr(now, field)]
-    return f"{', '.join(changed)} differ{'s' if len(changed) == 1 else ''}"
+    anew = known.created_at != now.created_at
+    how = "it was deleted and made anew" if anew else "its row was changed, which MLflow itself never does"
+    return f"{', '.join(changed)} differ{'s' if len(changed) == 1 else ''}; {how}"
+
+
+def _astray(model: str, where: str, seen: Seen) -> Iterator[Remark]:
+    if (lost := gap(seen.astray)) is not None:
+        yield say("unseen", "artifact", where, f"where it is served from is not known: {lost.missing}")
+    elif seen.astray is not None:
+        yield say(
+            "broken",
+            "artifact",
+            where,
+            f"MLflow serves it from {seen.astray}, which is not where its files lie: its row was changed, "
+            "which MLflow itself never does",
+            f"do not serve it: {command('halt', model, '--reason', f'{where} is served from elsewhere')}",
+        )
 
 
 def _files(model: str, where: str, known: Identity, now: Identity) -> Iterator[Remark]:

@@ -18,8 +18,12 @@ from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.mlflow.reader import Json, RegistryError, RegistryReader
 from aigate.collect.registry import CLOCK_LIMIT
 from aigate.collect.stages import addresses, read_each
+from aigate.enforce.keys import signing_key
+from aigate.enforce.present import LIFE
+from aigate.enforce.probe import probe
 from aigate.errors import AigateError
 from aigate.gate import World
+from aigate.guarded import Told, clock, no_server, told, unheard
 from aigate.manifest import Owner
 from aigate.register import register
 from aigate.rules import catalogue
@@ -105,6 +109,8 @@ def _registry(
     yield from _clock(reader.date(), here)
     yield from _who_may_move(way, deadline)
     yield from _models(models_of(models), way, loaded)
+    if loaded is not None:
+        yield from _guard(way, world, deadline, loaded)
 
 
 def _answers(reader: RegistryReader, way: Access, deadline: Deadline, took: int, models: int) -> str:
@@ -157,6 +163,32 @@ def _who_may_move(way: Access, deadline: Deadline) -> Iterator[Check]:
             f"the server asks for no credentials: everyone who reaches it can move the alias, {no_record}",
             "start it with --app-name basic-auth, and keep the token that may write in CI only",
         )
+
+
+def _guard(way: Access, world: World, deadline: Deadline, loaded: LoadedManifest) -> Iterator[Check]:
+    """Ask the server whether it guards the alias: the one request of the doctor that asks for a move, of none."""
+    name, model, alias = "guard", loaded.manifest.model.name, loaded.manifest.model.champion
+    try:
+        key = signing_key(world.environ)
+    except AigateError as e:
+        yield _mend(name, e)
+        return
+    signer = None if key is None else key.id
+    if way.place.by_client:
+        yield _told(name, no_server(way.place.shown, signer))
+        return
+    heard = gather({name: lambda: probe(way, deadline, model, alias)}, deadline)[name]
+    if isinstance(heard, BaseException):
+        yield _told(name, unheard(_words(heard)))
+        return
+    yield _told(name, told(heard, listed([model]), alias, signer))
+    here = world.now + timedelta(seconds=deadline.seconds - deadline.remaining())
+    if key is not None and (apart := clock(heard.date, here, LIFE)) is not None:
+        yield _told("guard:clock", apart)
+
+
+def _told(name: str, found: Told) -> Check:
+    return Check("warn" if found.state == "unknown" else found.state, name, found.what, found.fix)
 
 
 def _models(models: Sequence[Json], way: Access, loaded: LoadedManifest | None) -> Iterator[Check]:

@@ -27,7 +27,9 @@ MAX_ENTRY = 5_900
 LONGEST_REASON = 500
 """Characters of a reason that a person gives."""
 
-_LONGEST_SOURCE = 400
+LONGEST_SOURCE = 400
+"""Characters kept of where a version's files come from."""
+
 _LONGEST_GAP = 200
 
 Said = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_REASON, pattern=r"\S")]
@@ -58,7 +60,7 @@ class Identity(Model):
     version: VersionNumber
     created_at: Instant
     run_id: Name | None
-    source: Annotated[str, StringConstraints(max_length=_LONGEST_SOURCE)]
+    source: Annotated[str, StringConstraints(max_length=LONGEST_SOURCE)]
     model_id: Name | None
     artifact_digest: Evident[Digest]
     """Over the model's files; a gap where they could not be read."""
@@ -71,7 +73,7 @@ class Identity(Model):
             version=subject.version,
             created_at=subject.created_at,
             run_id=subject.run_id,
-            source=subject.source[:_LONGEST_SOURCE],
+            source=subject.source[:LONGEST_SOURCE],
             model_id=subject.model_id,
             artifact_digest=subject.artifact_digest
             if lost is None

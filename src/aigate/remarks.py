@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from aigate.account import Book, outcomes_of
+from aigate.guarded import State, Told
 from aigate.ledger import MOVED, Adopt, Chain, Entry, Identity, Intent, Outcome, Void
 from aigate.standing import Standing
 from aigate.values import Model, Name, Text, show_instant
@@ -36,6 +37,14 @@ def say(gravity: Gravity, code: str, where: str, what: str, fix: str = "") -> Re
 def numbered(seq: int) -> str:
     """Name an entry for people; 0 is the ledger as a whole."""
     return f"entry {seq}" if seq else "the ledger"
+
+
+_GRAVITY: Mapping[State, Gravity] = {"ok": "note", "warn": "warning", "bad": "broken", "unknown": "unseen"}
+
+
+def guard_remark(found: Told) -> Remark:
+    """Say whether the registry's server guards the alias."""
+    return say(_GRAVITY[found.state], "guard", "the server", found.what, found.fix)
 
 
 def chain_remarks(model: str, book: Book) -> Iterator[Remark]:

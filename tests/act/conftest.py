@@ -1,6 +1,5 @@
 """A model in a real MLflow registry that is promoted and rolled back for real, in this process."""
 
-import itertools
 import json
 import os
 from collections.abc import Callable
@@ -49,7 +48,6 @@ stages:
 runbooks: {{default: runbook.md}}
 """
 ORIGIN = "{method: expert, set_by: d.silva, set_on: 2026-08-02, environment: production, rationale: agreed}"
-_numbers = itertools.count(1)
 _donors: dict[tuple[str, float], mlflow_seed.SeededVersion] = {}
 """Versions whose runs and files others borrow: to log a model takes a second."""
 
@@ -70,6 +68,8 @@ class Shop:
     """Whether its versions have runs and files of their own, to be harmed."""
     actor: str = "user:kai"
     ledger: str | None = None
+    environ: dict[str, str] = field(default_factory=dict)
+    """What is set where the act runs."""
     ahead: timedelta = timedelta(0)
     """How far this clock has been put forward."""
 
@@ -87,7 +87,7 @@ class Shop:
     def _borrowed(self, accuracy: float) -> mlflow_seed.SeededVersion:
         donor = _donors.get((self.uri, accuracy))
         if donor is None:
-            name = f"donor-{len(_donors)}"
+            name = f"donor-{os.urandom(4).hex()}"
             self.client.create_registered_model(name)
             experiment = self.client.create_experiment(name)
             donor = mlflow_seed.register(
@@ -121,7 +121,11 @@ class Shop:
     def acting(self, step: Callable[[str], None] = lambda name: None) -> Acting:
         """Return what an act is handed in."""
         world = World(
-            now=self.clock(), environ={}, home=self.folder, actor=Actor(name=self.actor), deadline=30
+            now=self.clock(),
+            environ=self.environ,
+            home=self.folder,
+            actor=Actor(name=self.actor),
+            deadline=30,
         )
         return Acting(
             world=world,
@@ -200,7 +204,7 @@ def empty(tmp_path: Path, mlflow_server: MlflowServer, ledger: str | None) -> Sh
 
 def _opened(folder: Path, mlflow_server: MlflowServer, ledger: str | None, *, own: bool) -> Shop:
     client = mlflow_seed.connect(mlflow_server.url)
-    name = f"act-churn-{next(_numbers)}"
+    name = f"act-churn-{os.urandom(4).hex()}"
     experiment = client.create_experiment(f"{name}-experiment")
     client.create_registered_model(name, tags={"owner": "retention-platform"})
     files = mlflow_server.log.parent / "artifacts"

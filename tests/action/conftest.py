@@ -140,7 +140,8 @@ def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("src", "policies", "scripts"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "requirements").mkdir()
-    shutil.copy(ROOT / "requirements/base.txt", folder / "requirements")
+    for name in ("base.txt", "sign.txt"):
+        shutil.copy(ROOT / "requirements" / name, folder / "requirements")
     shutil.copy(ROOT / "action.yml", folder)
     # A runner has a copy of its own for every job; here they need not all be compiled anew.
     compileall.compile_dir(folder, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)

@@ -79,6 +79,7 @@ def event(name: str, payload: dict[str, Any] | None = None, sha: str = "") -> Ev
         ("MLFLOW_TRACKING_TOKEN", "t"),
         ("MLFLOW_TRACKING_PASSWORD", "p"),
         ("DATABRICKS_TOKEN", "t"),
+        ("AIGATE_SIGNING_KEY", "k"),
         ("AIGATE_LEDGER", "postgresql://gate:pa55@db.example/aigate"),
         ("AIGATE_LEDGER", "postgresql://gate:pa55@[db.example/aigate"),
         ("MLFLOW_TRACKING_URI", "https://me:pa55@mlflow.example"),

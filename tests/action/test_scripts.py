@@ -386,6 +386,17 @@ def test_every_package_is_installed_by_its_hash_and_once(step: Step, tmp_path: P
     assert Path(first.outputs["packages"]).parent == step.temp
 
 
+@pytest.mark.parametrize("variable", ["AIGATE_SIGNING_KEY", "AIGATE_SIGNING_KEY_FILE"])
+def test_who_signs_gets_what_signs(step: Step, tmp_path: Path, variable: str) -> None:
+    path = fake_uv(step, tmp_path)
+    plain = step.run("install.sh", PATH=path, **{variable: ""})
+    signing = step.run("install.sh", PATH=path, **{variable: "a key"})
+    assert plain.outputs["packages"] != signing.outputs["packages"]
+    used = [words.split(" -r ")[1].split()[0] for words in (tmp_path / "words").read_text().splitlines()]
+    assert [Path(name).name for name in used] == ["base.txt", "sign.txt"]
+    assert "a key" not in signing.log
+
+
 def test_what_an_installer_prints_is_no_command_and_its_failure_is_no_decision(
     step: Step, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from aigate.action.secret import MASK, SHORTEST, masked, secrets_of
 TOKEN = "tok/en+7f=9"
 VARIABLES = (
     "AIGATE_GITHUB_TOKEN",
+    "AIGATE_SIGNING_KEY",
     "GITHUB_TOKEN",
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_PASSWORD",
@@ -78,3 +79,9 @@ def test_no_secret_is_left_in_any_text(values: dict[str, str], around: str) -> N
         for line in (part.strip() for part in value.splitlines()):
             if len(line) >= SHORTEST and "*" not in line:
                 assert line not in masked(f"{around}{line}{around}", secrets)
+
+
+def test_a_key_is_masked_and_what_frames_it_is_not() -> None:
+    pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAA\n-----END PRIVATE KEY-----\n"
+    shown = masked(pem, secrets_of({"AIGATE_SIGNING_KEY": pem}))
+    assert shown == f"-----BEGIN PRIVATE KEY-----\n{MASK}\n-----END PRIVATE KEY-----\n"

@@ -394,10 +394,10 @@ def test_the_exit_code_is_that_of_the_last_look_that_was_ended() -> None:
 
 
 @pytest.fixture
-def looking(tmp_path: Path) -> "door._Looking":
+def looking(tmp_path: Path) -> "door.Looking":
     (tmp_path / "aigate.yaml").write_text("version: 1\nsystem: churn\nmodel: {name: churn}\n")
     around: Any = lambda: _Around()  # noqa: E731
-    return door._Looking(
+    return door.Looking(
         tmp_path / "aigate.yaml", cast("Any", None), around, SPAN, lambda tick: None, json=True
     )
 
@@ -430,7 +430,7 @@ class Told:
     ],
 )
 def test_a_look_that_fails_is_told_and_the_next_one_is_taken(
-    looking: "door._Looking",
+    looking: "door.Looking",
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: Exception,
@@ -453,7 +453,7 @@ def test_a_look_that_fails_is_told_and_the_next_one_is_taken(
 
 
 def test_a_manifest_that_is_broken_meanwhile_is_told_and_read_again(
-    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    looking: "door.Looking", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _let(monkeypatch, lambda *_: Told(1))
     text = looking._manifest.read_text()
@@ -465,7 +465,7 @@ def test_a_manifest_that_is_broken_meanwhile_is_told_and_read_again(
 
 
 def test_a_heartbeat_is_remembered_from_look_to_look(
-    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+    looking: "door.Looking", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[object] = []
     beats = iter([cast("Any", "first"), None, "third"])
@@ -481,7 +481,7 @@ def test_a_heartbeat_is_remembered_from_look_to_look(
 
 
 def test_a_signal_while_only_looking_breaks_the_look_off(
-    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+    looking: "door.Looking", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look(*_: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -489,14 +489,14 @@ def test_a_signal_while_only_looking_breaks_the_look_off(
         return Told(0)
 
     _let(monkeypatch, look)
-    with door._until_told(looking):
+    with door.until_told(looking):
         assert looking.look() is None
     assert looking.stopping.is_set()
     assert signal.getsignal(signal.SIGTERM) != looking.told
 
 
 def test_a_signal_while_acting_lets_the_act_be_finished(
-    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+    looking: "door.Looking", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
 
@@ -508,13 +508,13 @@ def test_a_signal_while_acting_lets_the_act_be_finished(
         return Told(1)
 
     _let(monkeypatch, look)
-    with door._until_told(looking):
+    with door.until_told(looking):
         assert looking.look() == 1
     assert (done, looking.stopping.is_set()) == (["moved"], True)
 
 
 def test_a_signal_before_the_act_keeps_it_from_beginning(
-    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+    looking: "door.Looking", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look(loaded: Any, request: Any, step: Any, *_: Any) -> Any:
         looking.stopping.set()
@@ -526,7 +526,7 @@ def test_a_signal_before_the_act_keeps_it_from_beginning(
 
 
 def test_memory_does_not_grow_with_the_looks(
-    looking: "door._Looking", monkeypatch: pytest.MonkeyPatch
+    looking: "door.Looking", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _let(monkeypatch, lambda *_: Told(0, bytearray(10_000)))
     looking.look()

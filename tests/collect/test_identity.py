@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigate.collect.deadline import Deadline
-from aigate.collect.identity import Found, holder_of, look_at
+from aigate.collect.identity import Found, astray, holder_of, look_at
 from aigate.collect.mlflow.reader import RegistryError
 from aigate.digest import digest_bytes
 from aigate.values import gap, missing
@@ -67,6 +67,43 @@ def test_the_digest_is_over_the_files() -> None:
     fake = churn()
     fake.files[model_id("1"), "more"] = b""
     assert look(fake).identity.artifact_digest != before
+
+
+def strays(fake: FakeRegistry, number: str = "1") -> str | None:
+    return astray(fake, "churn", look(fake, number).identity)
+
+
+def test_a_version_is_served_from_where_its_files_lie() -> None:
+    fake = churn()
+    fake.model_of("1")["info"]["artifact_uri"] = "mlflow-artifacts:/1/models/m/artifacts"
+    assert strays(fake) is None
+    for same in ("mlflow-artifacts:/1/models/m/artifacts/", f"models:/{model_id('1')}"):
+        fake.served["churn", "1"] = same
+        assert strays(fake) is None
+    for other in (f"models:/{model_id('2')}", "mlflow-artifacts:/1/models/m", "s3://elsewhere/m"):
+        fake.served["churn", "1"] = other
+        assert strays(fake) == other
+    fake.logged[model_id("1")] = None
+    assert strays(fake) == "s3://elsewhere/m", "a server that knows no such model vouches for nothing"
+
+
+def test_a_copy_is_served_from_where_its_original_lies() -> None:
+    """MLflow 2: no LoggedModel stands between a version and the address that it was registered with."""
+    fake = churn()
+    fake.versions["churn", "1"]["source"] = "s3://bucket/churn"
+    fake.versions["churn", "2"]["source"] = "models:/churn/1"
+    fake.served["churn", "2"] = "s3://bucket/churn"
+    assert strays(fake, "2") is None
+    fake.served["churn", "2"] = "s3://bucket/other"
+    assert strays(fake, "2") == "s3://bucket/other"
+
+
+def test_nobody_is_believed_about_where_a_version_is_served_from_who_does_not_say() -> None:
+    fake = churn()
+    who = look(fake).identity
+    fake.fails["served"] = RegistryError("unreachable", "no answer")
+    with pytest.raises(RegistryError):
+        astray(fake, "churn", who)
 
 
 def test_files_are_not_read_where_nobody_asked() -> None:

@@ -1,6 +1,7 @@
 """One move of an alias: every way in which it can go wrong, and what the next run makes of that."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MARGIN, STEPS, carry_out, reconcile
 from aigate.enforce.receipts import QUARANTINE, RECEIPT, head_in
 from aigate.enforce.store import LedgerError, UncertainError
+from aigate.enforce.writer import Shown
 from aigate.ledger import Halt, Head, Intent, Outcome
+from aigate.ticket import GuardSays
 from fake_alias import ALIAS, START, Clock, FakeAlias, identity, intent, site
 from memory_store import MemoryStore
 
@@ -143,6 +146,35 @@ def test_what_mlflow_answers_is_not_believed_and_what_it_did_is_found_out(
     assert (done.result, alias.holder, alias.writes) == (result, holder, [2])
     assert [outcome.result for outcome in outcomes(store)] == [result]
     assert (("2", RECEIPT) in alias.tags) == (result == "applied")
+
+
+def test_the_write_is_told_which_entry_it_is_for(store: MemoryStore, clock: Clock) -> None:
+    alias = FakeAlias()
+    assert carry_out(site(alias, store, clock), intent(2), nothing).moved
+    assert carry_out(site(alias, store, clock), intent(1, was=2, action="rollback"), nothing).moved
+    assert [(e.intent.to.version, e.seq) for e in alias.entered if e is not None] == [("2", 1), ("1", 3)]
+
+
+@pytest.mark.parametrize(
+    ("signs", "says", "words"),
+    [
+        (False, Shown(ticket=False, guard=None), ""),
+        (True, Shown(ticket=True, guard=GuardSays("enforce")), ""),
+        (True, Shown(ticket=True, guard=None), "did not ask for a ticket: @champion is not guarded"),
+        (True, Shown(ticket=True, guard=GuardSays("observe")), "only observes"),
+        (True, Shown(ticket=False, guard=None), "in a way that shows no ticket"),
+    ],
+    ids=["no key", "guarded", "not guarded", "observed", "no way"],
+)
+def test_a_server_that_does_not_look_at_tickets_is_remarked(
+    store: MemoryStore, clock: Clock, signs: bool, says: Shown, words: str
+) -> None:
+    alias = FakeAlias()
+    alias.says = says
+    done = carry_out(replace(site(alias, store, clock), signs=signs), intent(2), nothing)
+    assert (done.result, done.warnings) == ("applied", ())
+    assert len(done.remarks) == bool(words)
+    assert words in "".join(done.remarks)
 
 
 def test_a_late_replica_is_waited_for(store: MemoryStore, clock: Clock) -> None:

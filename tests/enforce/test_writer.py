@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 
 import mlflow_seed
+from aigate.collect.access import access
+from aigate.collect.deadline import Deadline
 from aigate.collect.mlflow.reader import RegistryError, RegistryReader
+from aigate.enforce.mlflow import open_writer
+from aigate.enforce.present import Entered
 from aigate.enforce.tracking import NOT_WRITTEN, TakenError
-from aigate.enforce.writer import RegistryWriter
+from aigate.enforce.writer import RegistryWriter, Shown
+from aigate.ticket import GuardSays, TicketError
 from conftest import MlflowServer
 from enforce.contract import fresh
 from enforce.mlflow_places import (
@@ -24,6 +29,7 @@ from enforce.mlflow_places import (
     tracking_at,
     writer_at,
 )
+from fake_alias import intent
 from fakes import Asked, Reply, WebServer, json_reply
 from reading import reader_of
 
@@ -145,7 +151,7 @@ class TestContract:
         assert tags(run["data"])["c"] == "d"
 
 
-WRITES: dict[str, tuple[str, str, Callable[[RegistryWriter], None]]] = {
+WRITES: dict[str, tuple[str, str, Callable[[RegistryWriter], object]]] = {
     "alias": ("POST", "registered-models/alias", lambda w: w.set_alias("m", "champion", "1")),
     "version tag": ("POST", "model-versions/set-tag", lambda w: w.set_version_tag("m", "1", "k", "v")),
     "no version tag": (
@@ -200,6 +206,32 @@ class TestRest:
         assert (asked.method, asked.path, asked.query) == (method, f"/api/2.0/mlflow/{place}", {})
         assert asked.json() == BODIES[what]
         assert asked.headers["content-type"] == "application/json"
+
+    def test_each_write_goes_with_its_ticket(self, web: WebServer) -> None:
+        class Made:
+            def move(self, model: str, entered: Entered) -> str:
+                return f"{model} {entered.seq}"
+
+            def tag(self, model: str, version: str | None, key: str, value: str | None) -> str:
+                if key == "none":
+                    raise TicketError("the ticket has 9000 characters")
+                return f"{model} {version} {key} {value}"
+
+        way = access({}, Path("/nonexistent"), uri=web.url())
+        writer = open_writer(way, Deadline(60), tickets=Made())
+        entered = Entered(intent(1), 4)
+        assert writer.set_alias("m", "champion", "1", entered) == Shown(ticket=True, guard=None)
+        web.default = json_reply({}, X_Aigate_Guard="observe; keys=")
+        assert writer.set_alias("m", "champion", "1") == Shown(ticket=False, guard=GuardSays("observe"))
+        writer.set_version_tag("m", "1", "k", "v")
+        writer.delete_version_tag("m", "1", "k")
+        writer.set_model_tag("m", "k", "v")
+        shown = ["m 4", None, "m 1 k v", "m 1 k None", "m None k v"]
+        assert [asked.headers.get("x-aigate-ticket") for asked in web.asked] == shown
+        assert [asked.json() for asked in web.asked] == [BODIES["alias"], *BODIES.values()]
+        found = failure(lambda: writer.set_model_tag("m", "none", "v"))
+        assert (found.code, len(web.asked)) == ("refused", 5), "nothing is sent without its ticket"
+        assert "9000 characters" in found.message
 
     @pytest.mark.parametrize("what", WRITES)
     @pytest.mark.parametrize(("reply", "code"), ANSWERS.values(), ids=ANSWERS.keys())

@@ -14,8 +14,10 @@ from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.mlflow.reader import Json, RegistryError, RegistryReader
 from aigate.collect.redact import Redactor
 from aigate.digest import digest_bytes
+from aigate.enforce.keys import VARIABLE as SIGNING_KEY
 from aigate.enforce.ledger import Ledger
 from aigate.enforce.move import Site, is_version
+from aigate.enforce.present import Presenter
 from aigate.enforce.receipts import ANCHOR, RECEIPT, anchor, head_in, store_in
 from aigate.enforce.store import LedgerError, LedgerStore, TooLargeError
 from aigate.enforce.writer import RegistryWriter
@@ -84,6 +86,8 @@ class Desk:
     ledger: Ledger
     deadline: Deadline
     redactor: Redactor
+    tickets: Presenter
+    """What is shown to a server that guards its registry."""
     warnings: list[str] = field(default_factory=list)
     """What went wrong beside the act itself."""
     tags: dict[str, str] = field(default_factory=dict)
@@ -93,8 +97,9 @@ class Desk:
 
     @property
     def site(self) -> Site:
-        """Where moves of the alias are made."""
-        return Site(self.ledger, self.reader, self.writer, self.acting.clock, self.acting.step)
+        """Where moves of the alias are made. Raises UsageError for a signing key that cannot be used."""
+        acting, signs = self.acting, self.tickets.key is not None
+        return Site(self.ledger, self.reader, self.writer, acting.clock, acting.step, signs=signs)
 
     @property
     def promises(self) -> str:
@@ -260,10 +265,11 @@ def open_desk(
             nonce=acting.nonce,
             publish=lambda head: desk.publish(head),
         )
-        redactor = Redactor(secrets_of(way.place, world.environ))
-        desk = Desk(
-            model, acting, way.registry(deadline), open_writer(way, deadline), ledger, deadline, redactor
-        )
+        redactor = Redactor((*secrets_of(way.place, world.environ), world.environ.get(SIGNING_KEY, "")))
+        reader = way.registry(deadline)
+        tickets = Presenter(world.environ, reader.registry, acting.clock, acting.nonce)
+        writer = open_writer(way, deadline, tickets=tickets)
+        desk = Desk(model, acting, reader, writer, ledger, deadline, redactor, tickets)
         yield desk
 
 

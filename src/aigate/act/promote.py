@@ -308,7 +308,7 @@ class _Promotion:
     def _finished(self, done: MoveDone, live: Identity | None, to: Identity, glass: Glass | None) -> Act:
         desk = self.desk
         if done.moved:
-            warnings = (*done.warnings, *self._glass_words(glass))
+            warnings = (*done.remarks, *done.warnings, *self._glass_words(glass))
             unconfirmed = bool(done.warnings)
             return self._act(
                 "unconfirmed" if unconfirmed else "done",

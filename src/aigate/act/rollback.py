@@ -378,7 +378,7 @@ class _Rollback:
                 live,
                 choice,
                 seq=done.seq,
-                warnings=done.warnings,
+                warnings=(*done.remarks, *done.warnings),
                 effects=True,
                 next=(*self._left(live), _NOT_COVERED),
             )

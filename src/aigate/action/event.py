@@ -41,6 +41,7 @@ _CREDENTIALS = (
     "DATABRICKS_CLIENT_SECRET",
     "PGPASSWORD",
     "AIGATE_GITHUB_TOKEN",
+    "AIGATE_SIGNING_KEY",
 )
 _ADDRESSES = ("AIGATE_LEDGER", "AIGATE_INPUT_LEDGER", "MLFLOW_TRACKING_URI")
 """Variables with an address, which may have a password in it."""

@@ -16,6 +16,7 @@ MASK: Final = "***"
 
 _VARIABLES: Final = (
     "AIGATE_GITHUB_TOKEN",
+    "AIGATE_SIGNING_KEY",
     "GITHUB_TOKEN",
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_PASSWORD",
@@ -36,7 +37,7 @@ def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return every text that must not be shown, longest first: each line of each secret, and how it travels."""
     found: set[str] = set()
     for name in _VARIABLES:
-        found.update(line.strip() for line in environ.get(name, "").splitlines())
+        found.update(line.strip() for line in environ.get(name, "").splitlines() if not _is_frame(line))
     for name in _ADDRESSES:
         found.update(_credentials(environ.get(name, "")))
     user, password = environ.get("MLFLOW_TRACKING_USERNAME", ""), environ.get("MLFLOW_TRACKING_PASSWORD", "")
@@ -45,6 +46,11 @@ def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     for secret in tuple(found):
         found.update((quote(secret, safe=""), base64.b64encode(secret.encode()).decode()))
     return tuple(sorted((text for text in found if len(text) >= SHORTEST), key=len, reverse=True))
+
+
+def _is_frame(line: str) -> bool:
+    """Whether a line only says what stands between it and its twin, as in PEM (RFC 7468)."""
+    return line.startswith("-----")
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:

@@ -25,9 +25,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "break-glass": ("aigate.cli.state:break_glass", "Let one version pass once, whatever the policies say."),
     "review": ("aigate.cli.state:review", "Say that a use of break-glass was looked at."),
     "watch": ("aigate.cli.watch", "Judge the champion in service, once or again and again, and act."),
+    "hook": ("aigate.cli.hook", "Receive MLflow's webhooks, and find what was moved past the gate."),
     "status": ("aigate.cli.status", "Say what is in service, and what stands in the way."),
     "why": ("aigate.cli.why", "Say why a version was allowed, and verify it."),
     "audit": ("aigate.cli.audit", "Find edits of the ledger, moves without an entry, changed files."),
+    "keys": ("aigate.cli.keys", "Make and show the keys for a guarded MLflow server."),
     "policies": ("aigate.cli.policies", "List the policies in force, with their parameters."),
     "check": (
         "aigate.cli.check",

@@ -88,6 +88,9 @@ def command(
     Exit code 0: nothing is broken. 1: something is. 3: something could not be
     looked at. What somebody has to see to, such as an unreviewed use of
     break-glass, is a warning and changes no exit code.
+
+    Nothing is written. Where a signing key is set, the server is asked for one
+    move that cannot happen (the alias to version 0), to see that it refuses.
     """
     from aigate.history import audited, open_sight
     from aigate.report import ReportError

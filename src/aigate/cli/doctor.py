@@ -28,7 +28,8 @@ def command(manifest: Path, environment: str, tracking_uri: str | None, deadline
     """Say what is reachable, who can move the alias, and what is missing, each with the fix.
 
     Leaves with 3 where something is missing that a decision needs. Changes
-    nothing, and asks every source once.
+    nothing, and asks every source once. To learn whether the server is
+    guarded, it asks for one move that cannot happen: the alias to version 0.
     """
     from aigate.examine import examine
 

@@ -118,12 +118,12 @@ def command(
     from aigate.gate import Request
     from aigate.rules import environment_of
 
-    span = _span(once, every)
+    span = span_of(once, every)
     loaded = load_manifest(manifest)
     environment_of(loaded, environment)
     _check_model(model, loaded.manifest.model.name)
     request = Request(question="retain", environment=environment, tracking_uri=tracking_uri)
-    teller = _json if shape == "json" else _text
+    teller = show_json if shape == "json" else show_text
     around = partial(acting, tracking_uri, ledger_uri, deadline)
     if span is None:
         files = files_only(outputs)
@@ -135,12 +135,12 @@ def command(
             "--dry-run, --snapshot, --decision-id, --save-snapshot, -o and --result are for one look",
             fix="give --once",
         )
-    looking = _Looking(manifest, request, around, span, teller, shape == "json")
-    with _until_told(looking):
+    looking = Looking(manifest, request, around, span, teller, shape == "json")
+    with until_told(looking):
         return run(span.total_seconds(), looking.look, looking.stopping)
 
 
-def _span(once: bool, every: str | None) -> timedelta | None:
+def span_of(once: bool, every: str | None) -> timedelta | None:
     """Return the time between two looks; None for one look."""
     if once == (every is not None):
         raise UsageError("say how often to look", fix="--once, or --every 5m")
@@ -221,7 +221,7 @@ class _EndingError(BaseException):
     """Somebody told the watcher to end while it was only looking; what it read is dropped."""
 
 
-class _Looking:
+class Looking:
     """A watcher's looks, one after the other; all it keeps of them is what the last one knew."""
 
     def __init__(
@@ -271,6 +271,7 @@ class _Looking:
                 self._only_looking = True
                 loaded = load_manifest(self._manifest)
                 around = replace(self._around(), step=self.step)
+                self.before(loaded, around)
                 ticked = _look(loaded, self._request, around, Manner(every=self._every), self._last)
             finally:
                 self._only_looking = False
@@ -286,6 +287,9 @@ class _Looking:
         self._teller(ticked.tick)
         return ticked.tick.exit_code
 
+    def before(self, loaded: "LoadedManifest", around: "Acting") -> None:
+        """Do what belongs before a look; nothing, for one who only watches."""
+
     def _failed(self, message: str, code: int) -> int:
         """Tell programs that a look came to nothing; people have been told already."""
         if self._json:
@@ -300,7 +304,7 @@ class _Looking:
 
 
 @contextmanager
-def _until_told(looking: _Looking) -> Iterator[None]:
+def until_told(looking: Looking) -> Iterator[None]:
     """Let SIGTERM and SIGINT end the watch, for as long as it lasts."""
     before = {number: signal.signal(number, looking.told) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -315,13 +319,16 @@ def run(
     look: Callable[[], int | None],
     stopping: threading.Event,
     clock: Callable[[], float] = time.monotonic,
+    wait: Callable[[float], bool] | None = None,
 ) -> int:
     """Look at fixed moments, `every` seconds apart, until told to stop; return the last look's exit code.
 
     The moments are counted from the start, so that they do not drift by what
     a look takes; those that a long look overran are left out, so that looks
-    never pile up.
+    never pile up. `wait` waits for so many seconds at most and returns True
+    where somebody wants a look at once; it must come back when told to stop.
     """
+    wait = wait or stopping.wait
     start, last = clock(), _UNKNOWN
     while not stopping.is_set():
         code = look()
@@ -329,7 +336,8 @@ def run(
         now = clock()
         due = start + (int((now - start) // every) + 1) * every
         while not stopping.is_set() and (left := due - clock()) > 0:
-            stopping.wait(left)
+            if wait(left):
+                break
     return last
 
 
@@ -346,7 +354,8 @@ _DONE = {
 }
 
 
-def _json(tick: "Tick") -> None:
+def show_json(tick: "Tick") -> None:
+    """Print a tick as one line for programs."""
     from aigate.digest import canonical
     from aigate.report.json import harmless
 
@@ -354,7 +363,8 @@ def _json(tick: "Tick") -> None:
     click.echo(harmless(canonical(tick).decode(), ascii_only=plain))
 
 
-def _text(tick: "Tick") -> None:
+def show_text(tick: "Tick") -> None:
+    """Print a tick for people."""
     from aigate.cli.terminal import show
 
     held = f"v{tick.champion}" if tick.champion else "?"

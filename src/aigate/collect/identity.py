@@ -7,9 +7,10 @@ from datetime import datetime
 
 from aigate.collect.deadline import Deadline
 from aigate.collect.mlflow.reader import ArtifactRoot, Json, RegistryError, RegistryReader
-from aigate.collect.mlflow.version import Reading, identify
+from aigate.collect.mlflow.typed import copied_from
+from aigate.collect.mlflow.version import CHAIN_LIMIT, Reading, identify
 from aigate.digest import digest_bytes
-from aigate.ledger import Identity
+from aigate.ledger import LONGEST_SOURCE, Identity
 from aigate.values import Digest, Evident, missing
 
 _DESCRIPTION = "MLmodel"
@@ -60,6 +61,28 @@ def look_at(
         gone=who.gone,
         signature=_signature(reading, who.root) if signature else None,
     )
+
+
+def astray(reader: RegistryReader, name: str, identity: Identity) -> str | None:
+    """Return where a version is served from, where that is not where its files lie; None where it is.
+
+    MLflow keeps that address beside the version's source, and hands it to
+    whoever loads the version (the source itself, where it has none); nothing
+    but its database can change it. Raises RegistryError where nobody can say.
+    """
+    served = reader.served_from(name, identity.version).rstrip("/")
+    if served[:LONGEST_SOURCE] == identity.source.rstrip("/"):
+        return None
+    if identity.model_id is not None:
+        model = reader.logged_model(identity.model_id)
+        lies = "" if model is None else str(model["info"].get("artifact_uri", ""))
+    else:
+        lies = identity.source
+        for _ in range(CHAIN_LIMIT):
+            if (copied := copied_from(lies)) is None:
+                break
+            lies = str(reader.version(*copied).get("source", ""))
+    return None if served[:LONGEST_SOURCE] == lies[:LONGEST_SOURCE].rstrip("/") else served
 
 
 def holder_of(reader: RegistryReader, name: str, alias: str) -> str | None:

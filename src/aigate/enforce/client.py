@@ -13,7 +13,9 @@ from aigate.collect.mlflow import checks
 from aigate.collect.mlflow.client import Library, as_json
 from aigate.collect.mlflow.reader import Json, RegistryError
 from aigate.collect.redact import shown_url
+from aigate.enforce.present import Entered
 from aigate.enforce.tracking import CHANGED_PARAM, NOT_WRITTEN, RUN_BYTES, TakenError
+from aigate.enforce.writer import Shown
 
 T = TypeVar("T")
 
@@ -24,13 +26,14 @@ class ClientWriter:
     def __init__(self, registry_uri: str, tracking_uri: str, deadline: Deadline) -> None:
         self._library = Library(registry_uri, tracking_uri, deadline, writes=True)
 
-    def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias to a version."""
+    def set_alias(self, name: str, alias: str, version: str, entered: Entered | None = None) -> Shown:
+        """Point an alias to a version. MLflow's library has no way to hand a ticket on, and none is."""
         checks.ask_version(version)
         self._write(
             f"setting {name}@{alias}",
             lambda client: client.set_registered_model_alias(name, alias, version),
         )
+        return Shown(ticket=False, guard=None)
 
     def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         """Set a version's tag."""

@@ -7,11 +7,14 @@ from aigate.collect.mlflow.auth import WORKSPACE_HEADER
 from aigate.collect.mlflow.reader import RegistryError
 from aigate.collect.mlflow.wire import Wire
 from aigate.enforce.mlflow_store import EXPERIMENT, MlflowStore
+from aigate.enforce.present import Tickets
 from aigate.enforce.store import LedgerStore
 from aigate.enforce.writer import BriefWriter, RegistryWriter
 
 
-def open_writer(access: Access, deadline: Deadline, *, fetcher: Fetcher | None = None) -> RegistryWriter:
+def open_writer(
+    access: Access, deadline: Deadline, *, fetcher: Fetcher | None = None, tickets: Tickets | None = None
+) -> RegistryWriter:
     """Return a writer to the registry. Nothing is asked yet, and MLflow is not yet imported.
 
     Each write ends within `WRITE` seconds (MLflow's own library: within its
@@ -28,9 +31,9 @@ def open_writer(access: Access, deadline: Deadline, *, fetcher: Fetcher | None =
         if deadline.remaining() <= 0:
             raise RegistryError("refused", "the run's time is up, and nothing was sent")
         short = Deadline(min(seconds, deadline.remaining()))
-        return RestWriter(_wire(access, open_fetcher(access, short)))
+        return RestWriter(open_wire(access, open_fetcher(access, short)), tickets)
 
-    return RestWriter(_wire(access, fetcher)) if fetcher is not None else BriefWriter(within)
+    return RestWriter(open_wire(access, fetcher), tickets) if fetcher is not None else BriefWriter(within)
 
 
 def open_store(
@@ -54,7 +57,7 @@ def open_store(
         return MlflowStore(tracking, deadline, experiment=experiment)
     from aigate.enforce.rest import RestTracking
 
-    wire = _wire(access, fetcher or open_fetcher(access, deadline))
+    wire = open_wire(access, fetcher or open_fetcher(access, deadline))
     return MlflowStore(RestTracking(wire), deadline, experiment=experiment)
 
 
@@ -63,7 +66,8 @@ def open_fetcher(access: Access, deadline: Deadline) -> Fetcher:
     return Fetcher(deadline=deadline, rule=access.rule, credentials=access.place.credentials)
 
 
-def _wire(access: Access, fetcher: Fetcher) -> Wire:
+def open_wire(access: Access, fetcher: Fetcher) -> Wire:
+    """Return the line to the server over which both speak."""
     place = access.place
     workspace = any(name == WORKSPACE_HEADER for c in place.credentials for name, _ in c.headers)
     return Wire(fetcher, place.registry_uri, place.tracking_uri, workspace=workspace)

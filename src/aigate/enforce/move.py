@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from aigate.collect.mlflow.reader import Json, RegistryError, RegistryReader
 from aigate.enforce.ledger import Ledger, LostTicketError
+from aigate.enforce.present import Entered
 from aigate.enforce.receipts import QUARANTINE, RECEIPT, receipt
 from aigate.enforce.store import LedgerError, UncertainError
-from aigate.enforce.writer import RegistryWriter
+from aigate.enforce.writer import RegistryWriter, Shown
 from aigate.ledger import LONGEST_REASON, MOVED, Identity, Intent, Outcome, Result
 from aigate.standing import Open
 from aigate.wording import shown
@@ -58,6 +60,8 @@ class Site:
     step: Callable[[str], None]
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
+    signs: bool = False
+    """Whether there is a key to sign tickets for a server that guards its aliases."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,9 @@ class MoveDone:
     seq: int
     """The intent's entry."""
     warnings: tuple[str, ...] = ()
+    """What could not be written beside the alias."""
+    remarks: tuple[str, ...] = ()
+    """What somebody should know, though everything was done."""
 
     @property
     def moved(self) -> bool:
@@ -93,13 +100,13 @@ def carry_out(site: Site, intent: Intent, recheck: Callable[[], str]) -> MoveDon
         _close(site, seq, "abandoned", "the run failed before the move")
         raise
     if result is not None:
-        return _end(site, seq, result, detail, None, ())
+        return _end(site, seq, result, detail)
     site.step("before_alias")
-    result, detail, found = _write(site, intent)
+    written = _write(site, intent, seq)
     site.step("after_read_back")
-    warnings = _receipts(site, intent, digest, seq) if result in MOVED else ()
+    warnings = _receipts(site, intent, digest, seq) if written.result in MOVED else ()
     site.step("after_receipt")
-    return _end(site, seq, result, detail, found, warnings)
+    return _end(site, seq, *written[:3], warnings, written.remarks)
 
 
 def _before(
@@ -136,36 +143,56 @@ def _interference(site: Site, seq: int, digest: str) -> str:
     return f"{first.actor.name} wrote a {first.body.kind} into the ledger meanwhile (entry {first.seq})"
 
 
-def _write(site: Site, intent: Intent) -> tuple[Result, str, str | None]:
+class _Written(NamedTuple):
+    result: Result
+    detail: str
+    found: str | None
+    remarks: tuple[str, ...] = ()
+
+
+def _write(site: Site, intent: Intent, seq: int) -> _Written:
     """Move the alias and read it back; say what became of it.
 
     Raises UncertainError where it cannot be read back.
     """
-    model, trouble, refused, hangs = site.ledger.model, "", False, False
+    trouble, refused, hangs = "", False, False
+    remarks: tuple[str, ...] = ()
     try:
-        site.writer.set_alias(model, intent.alias, intent.to.version)
+        shown_ = site.writer.set_alias(
+            site.ledger.model, intent.alias, intent.to.version, Entered(intent, seq)
+        )
+        remarks = _unguarded(intent.alias, shown_) if site.signs else ()
     except RegistryError as e:
         trouble, refused, hangs = e.message, e.code in _NOTHING_WRITTEN, e.code == "deadline"
     site.step("after_alias")
     held = _read_back(site, intent, patient=not refused)
     found = None if held is None else str(held["version"])
     if is_version(held, intent.to):
-        return "applied", trouble and f"though MLflow answered: {trouble}"[:LONGEST_REASON], found
+        detail = trouble and f"though MLflow answered: {trouble}"[:LONGEST_REASON]
+        return _Written("applied", detail, found, remarks)
     if not is_version(held, intent.from_):
-        return "conflict", f"@{intent.alias} is on {_number(held)}: somebody else moved it", found
+        return _Written("conflict", f"@{intent.alias} is on {_number(held)}: somebody else moved it", found)
     if refused:
-        return "refused", trouble[:LONGEST_REASON], found
+        return _Written("refused", trouble[:LONGEST_REASON], found)
     if hangs:
         raise UncertainError(
             f"MLflow did not answer in time to setting @{intent.alias} to {shown(intent.to)}, and may do it yet",
             fix=_AGAIN,
         )
     said = trouble or "MLflow answered that it was done"
-    return (
-        "not_applied",
-        f"@{intent.alias} is still on {_number(held)}, though {said}"[:LONGEST_REASON],
-        found,
-    )
+    detail = f"@{intent.alias} is still on {_number(held)}, though {said}"[:LONGEST_REASON]
+    return _Written("not_applied", detail, found)
+
+
+def _unguarded(alias: str, shown_: Shown) -> tuple[str, ...]:
+    """Say so where the server would have moved the alias without a ticket too."""
+    if not shown_.ticket:
+        return ("a signing key is set, and MLflow was reached in a way that shows no ticket",)
+    if shown_.guard is None:
+        return (f"a signing key is set, and the server did not ask for a ticket: @{alias} is not guarded",)
+    if shown_.guard.mode == "observe":
+        return (f"the server's guard only observes: @{alias} would move without a ticket too",)
+    return ()
 
 
 def _read_back(site: Site, intent: Intent, *, patient: bool) -> Json | None:
@@ -205,13 +232,19 @@ def _receipts(site: Site, intent: Intent, digest: str, seq: int) -> tuple[str, .
 
 
 def _end(
-    site: Site, seq: int, result: Result, detail: str, found: str | None, warnings: tuple[str, ...]
+    site: Site,
+    seq: int,
+    result: Result,
+    detail: str,
+    found: str | None = None,
+    warnings: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
 ) -> MoveDone:
     done = _close(site, seq, result, detail, found)
     site.step("after_outcome")
     if result in MOVED:  # closed by somebody else meanwhile, it may be a conflict by now
-        return MoveDone(done.result, done.detail, seq, warnings)
-    return MoveDone(result, detail, seq, warnings)
+        return MoveDone(done.result, done.detail, seq, warnings, remarks)
+    return MoveDone(result, detail, seq, warnings, remarks)
 
 
 def _close(site: Site, seq: int, result: Result, detail: str, found: str | None = None) -> Outcome:

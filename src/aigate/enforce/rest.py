@@ -1,14 +1,18 @@
 """Writes to an MLflow server over its REST API. Every write is sent once, and a redirect of one is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aigate.collect.mlflow import checks
 from aigate.collect.mlflow.reader import Json, RegistryError
 from aigate.collect.mlflow.wire import Wire, error_of, good, parsed, translated
 from aigate.collect.redact import shown_url
-from aigate.collect.response import FetchError
+from aigate.collect.response import FetchError, Response
+from aigate.enforce.present import Entered, NoTickets, Tickets
 from aigate.enforce.tracking import CHANGED_PARAM, NOT_WRITTEN, RUN_BYTES, TakenError
+from aigate.enforce.writer import Shown
+from aigate.errors import AigateError
+from aigate.ticket import GUARD_HEADER, HEADER, read_guard_header
 
 _UNSENT = frozenset({"refused_url", "blocked_address", "dns", "connect"})
 """Failures before a byte of the request was sent. TLS is none of them: it can fail in the answer too."""
@@ -18,35 +22,51 @@ _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "MALFORMED_REQUEST"})
 
 
 class RestWriter:
-    """Writes to the registry of an MLflow server."""
+    """Writes to the registry of an MLflow server, each write with a ticket from `tickets`."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, tickets: Tickets | None = None) -> None:
         self._wire = wire
+        self._tickets = tickets or NoTickets()
 
-    def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias to a version."""
+    def set_alias(self, name: str, alias: str, version: str, entered: Entered | None = None) -> Shown:
+        """Point an alias to a version, as an intent in the ledger says."""
+        asked = f"setting {name}@{alias}"
         body = {"name": name, "alias": alias, "version": checks.ask_version(version)}
-        self._write("POST", "registered-models/alias", f"setting {name}@{alias}", body)
+        ticket = self._ticket(asked, lambda: self._tickets.move(name, entered)) if entered else ""
+        answer = self._write("POST", "registered-models/alias", asked, body, ticket)
+        return Shown(bool(ticket), read_guard_header(answer.header(GUARD_HEADER) or ""))
 
     def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         """Set a version's tag."""
-        body = {"name": name, "version": checks.ask_version(version), "key": key, "value": value}
-        self._write("POST", "model-versions/set-tag", f"tagging model {name!r} version {version}", body)
+        self._tag("POST", "model-versions/set-tag", name, checks.ask_version(version), key, value)
 
     def delete_version_tag(self, name: str, version: str, key: str) -> None:
         """Take a version's tag away; one that is not there is no error."""
-        body = {"name": name, "version": checks.ask_version(version), "key": key}
-        self._write(
-            "DELETE", "model-versions/delete-tag", f"untagging model {name!r} version {version}", body
-        )
+        self._tag("DELETE", "model-versions/delete-tag", name, checks.ask_version(version), key, None)
 
     def set_model_tag(self, name: str, key: str, value: str) -> None:
         """Set a registered model's tag."""
-        body = {"name": name, "key": key, "value": value}
-        self._write("POST", "registered-models/set-tag", f"tagging model {name!r}", body)
+        self._tag("POST", "registered-models/set-tag", name, None, key, value)
 
-    def _write(self, method: str, place: str, asked: str, body: Mapping[str, Any]) -> None:
-        write(self._wire, method, self._wire.registry, place, asked, body)
+    def _tag(
+        self, method: str, place: str, name: str, version: str | None, key: str, value: str | None
+    ) -> None:
+        does = "untagging" if value is None else "tagging"
+        asked = f"{does} model {name!r}" + ("" if version is None else f" version {version}")
+        fields = {"name": name, "version": version, "key": key, "value": value}
+        body = {field: text for field, text in fields.items() if text is not None}
+        ticket = self._ticket(asked, lambda: self._tickets.tag(name, version, key, value))
+        self._write(method, place, asked, body, ticket)
+
+    def _ticket(self, asked: str, make: Callable[[], str]) -> str:
+        try:
+            return make()
+        except AigateError as e:
+            raise RegistryError("refused", f"{asked}: {e.message}, so nothing was sent") from e
+
+    def _write(self, method: str, place: str, asked: str, body: Mapping[str, Any], ticket: str) -> Response:
+        headers = {HEADER: ticket} if ticket else None
+        return write(self._wire, method, self._wire.registry, place, asked, body, headers)[0]
 
 
 class RestTracking:
@@ -106,7 +126,7 @@ class RestTracking:
         self._wire.fetcher.close()
 
     def _write(self, place: str, asked: str, body: Mapping[str, Any]) -> Json:
-        return write(self._wire, "POST", self._wire.tracking, place, asked, body)
+        return write(self._wire, "POST", self._wire.tracking, place, asked, body)[1]
 
     def _now(self, key: str) -> dict[str, int]:
         """Return the server's clock as of its last answer, in milliseconds; nothing where it does not tell."""
@@ -114,8 +134,16 @@ class RestTracking:
         return {} if date is None else {key: int(date.timestamp() * 1000)}
 
 
-def write(wire: Wire, method: str, base: str, place: str, asked: str, body: Mapping[str, Any]) -> Json:
-    """Send one write, once, and return the JSON object of a good answer.
+def write(
+    wire: Wire,
+    method: str,
+    base: str,
+    place: str,
+    asked: str,
+    body: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+) -> tuple[Response, Json]:
+    """Send one write, once, and return a good answer and the JSON object in it.
 
     Raises RegistryError as `RegistryWriter` says; TakenError where MLflow says
     that a write-once value or a unique name is another's.
@@ -127,7 +155,7 @@ def write(wire: Wire, method: str, base: str, place: str, asked: str, body: Mapp
     if wire.fetcher.deadline.remaining() <= 0:
         raise RegistryError("refused", f"{asked}: the run's time is up, and nothing was sent")
     try:
-        answer = wire.exchange(method, base, place, body)
+        answer = wire.exchange(method, base, place, body, headers=headers)
     except FetchError as e:
         if e.code in _UNSENT:
             raise RegistryError("refused", f"{asked}: {e.message}, so nothing was written") from e
@@ -146,7 +174,7 @@ def write(wire: Wire, method: str, base: str, place: str, asked: str, body: Mapp
             raise TakenError(f"{asked}: it has another value already")
         if code in _REFUSALS:
             raise RegistryError("refused", f"{asked}: MLflow refuses it: {message[:300]}")
-    return good(answer, said, asked)
+    return answer, good(answer, said, asked)
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:

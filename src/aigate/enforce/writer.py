@@ -6,21 +6,33 @@ back.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from aigate.enforce.present import Entered
+from aigate.ticket import GuardSays
 
 WRITE = 5.0
 """Seconds that one write may take. Longer, and others may take the writer for dead while it still writes."""
 
 
+class Shown(NamedTuple):
+    """What was shown with a write, and what the server said of its guard."""
+
+    ticket: bool
+    """Whether a ticket was shown."""
+    guard: GuardSays | None
+    """None where the server said nothing: nothing guards the alias there."""
+
+
 class RegistryWriter(Protocol):
-    """Writes to an MLflow registry.
+    """Writes to an MLflow registry, each write with its ticket where there is a key to sign one.
 
     Raises RegistryError: `denied`, `not_found` and `refused` say that nothing
     was written, every other code that nobody knows.
     """
 
-    def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias to a version."""
+    def set_alias(self, name: str, alias: str, version: str, entered: Entered | None = None) -> Shown:
+        """Point an alias to a version, as an intent in the ledger says."""
 
     def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         """Set a version's tag."""
@@ -39,9 +51,9 @@ class BriefWriter:
         self._within = within
         self._seconds = seconds
 
-    def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias to a version."""
-        self._within(self._seconds).set_alias(name, alias, version)
+    def set_alias(self, name: str, alias: str, version: str, entered: Entered | None = None) -> Shown:
+        """Point an alias to a version, as an intent in the ledger says."""
+        return self._within(self._seconds).set_alias(name, alias, version, entered)
 
     def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         """Set a version's tag."""

@@ -3,7 +3,8 @@
 Collects the facts for `account` and `audit`, and verifies what only this side can: that a
 kept record is what it was, that its verdict follows from its own outcomes, and
 that the same policies still say the same of the same evidence. Nothing here
-writes.
+writes; an audit with a signing key asks the server for one move that cannot
+happen, to see that it is refused.
 """
 
 from dataclasses import dataclass, field
@@ -138,7 +139,8 @@ def audited(
         files = _worth_reading(sight, chain, alias, environment, all_versions)
     progress("reading the registry")
     registry = registry_of(sight, {alias}, files=files, every=True)
-    found = audit(sight.model, alias, sight.now, book, registry, papers=papers, handed=handed)
+    guard = sight.guard(alias)
+    found = audit(sight.model, alias, sight.now, book, registry, papers=papers, handed=handed, guard=guard)
     return Audited(found, chain, sight.lines, documents, papers)
 
 

@@ -9,7 +9,7 @@ from aigate.account import Held, Registry, Seen
 from aigate.audit import identities
 from aigate.collect.concurrent import gather
 from aigate.collect.everything import runbook_exists
-from aigate.collect.identity import look_at
+from aigate.collect.identity import astray, look_at
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.mlflow.reader import Json, RegistryError
 from aigate.enforce.receipts import ANCHOR, RECEIPT
@@ -104,7 +104,19 @@ def _seen(sight: Sight, number: str, identified: bool, files: bool) -> Seen:
         unasked: Any = missing("nobody asked who it is", sight.reader.registry)
         return Seen(number=number, identity=unasked, receipt=tags.get(RECEIPT))
     who = look_at(sight.reader, sight.model, number, sight.deadline, now=sight.now, files=files)
-    return Seen(number=number, identity=who.identity, receipt=who.tags.get(RECEIPT), files=files)
+    elsewhere: Any = None
+    if files:
+        try:
+            elsewhere = astray(sight.reader, sight.model, who.identity)
+        except RegistryError as e:
+            elsewhere = missing(e.message, sight.reader.registry)
+    return Seen(
+        number=number,
+        identity=who.identity,
+        receipt=who.tags.get(RECEIPT),
+        files=files,
+        astray=elsewhere[:500] if isinstance(elsewhere, str) else elsewhere,
+    )
 
 
 def runbooks_of(loaded: LoadedManifest) -> tuple[Runbook, ...]:

@@ -12,7 +12,7 @@ from aigate.plan import Act
 from aigate.reading import Read, Reading
 from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
 from aigate.window import Call, CallName
-from aigate.wording import command
+from aigate.wording import at, command
 
 Mode = Literal["auto", "propose", "off"]
 
@@ -108,17 +108,19 @@ def commands(
     loaded: LoadedManifest, decision: Decision, reading: Reading, call: Call, done: Done, *, drift: bool
 ) -> tuple[str, ...]:
     """Return the commands for a person: what was called for and not done, and what ends a drift."""
-    words = (loaded.manifest.model.name, *_where(loaded, decision.environment))
+    back = ("rollback", *_where(loaded, decision))
     lines = []
-    if call.call in ("rollback", "halt") and call.acts and done != "done":
-        lines.append(command(call.call, *words, "--reason", because(decision, call)))
+    if call.call == "rollback" and call.acts and done != "done":
+        lines.append(command(*back, "--reason", because(decision, call)))
+    elif call.call == "halt" and call.acts and done != "done":
+        lines.append(command("halt", *_state(loaded, decision), "--reason", because(decision, call)))
     elif call.call == "wait" and reading.verdict == "rollback" and call.bad >= call.needed:
-        lines.append(command("rollback", *words, "--reason", "…"))
+        lines.append(command(*back, "--reason", "…"))
     if drift:
         # The way back comes first, as where a promotion meets a drift.
         if not any(line.startswith(command("rollback")) for line in lines):
-            lines.append(command("rollback", *words, "--reason", "…"))
-        lines.append(command("adopt", *words, "--reason", "…"))
+            lines.append(command(*back, "--reason", "…"))
+        lines.append(command("adopt", *_state(loaded, decision), "--reason", "…"))
     return tuple(lines)
 
 
@@ -127,10 +129,20 @@ def is_command(words: str) -> bool:
     return words.startswith("aigate ")
 
 
-def _where(loaded: LoadedManifest, environment: str) -> tuple[str, ...]:
-    """Return the options without which a command would speak of something else."""
+def _where(loaded: LoadedManifest, decision: Decision) -> tuple[str, ...]:
+    """Return the model and the options without which a command would speak of something else."""
+    place = () if decision.environment == PRODUCTION else ("--environment", decision.environment)
+    return (*_model(loaded), *place)
+
+
+def _state(loaded: LoadedManifest, decision: Decision) -> tuple[str, ...]:
+    """Return the same for a command that speaks of an alias, and knows no environment."""
+    return (*_model(loaded), *at(decision.alias))
+
+
+def _model(loaded: LoadedManifest) -> tuple[str, ...]:
     manifest = () if loaded.shown == "aigate.yaml" else ("--manifest", loaded.shown)
-    return manifest + (() if environment == PRODUCTION else ("--environment", environment))
+    return (loaded.manifest.model.name, *manifest)
 
 
 def runbook_of(decision: Decision) -> str:

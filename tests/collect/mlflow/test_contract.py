@@ -35,6 +35,7 @@ def test_both_readers_give_the_same_answers(
         "model": lambda r: r.registered_model(churn.name),
         "version": lambda r: r.version(churn.name, "2"),
         "alias": lambda r: r.version_by_alias(churn.name, "champion"),
+        "served from": lambda r: r.served_from(churn.name, "1"),
         "no alias": lambda r: r.version_by_alias(churn.name, "nobody"),
         "run": lambda r: r.run(churn.champion.run_id),
         "evaluation run": lambda r: r.run(churn.champion.evaluation_run),
@@ -99,6 +100,12 @@ def test_latest_is_no_alias_that_a_version_holds(reader: RegistryReader, churn: 
     assert code_of(lambda: reader.version_by_alias(churn.name, "latest")) == "broken"
 
 
+def test_a_version_is_served_from_where_its_files_lie(reader: RegistryReader, churn: Churn) -> None:
+    model = reader.logged_model(churn.champion.model_id)
+    assert model is not None
+    assert reader.served_from(churn.name, "1") == model["info"]["artifact_uri"]
+
+
 def test_an_alias_of_a_model_that_is_not_there_is_an_error(reader: RegistryReader) -> None:
     assert code_of(lambda: reader.version_by_alias("nonesuch", "champion")) == "not_found"
 
@@ -106,6 +113,8 @@ def test_an_alias_of_a_model_that_is_not_there_is_an_error(reader: RegistryReade
 def test_what_is_not_there_is_not_found(reader: RegistryReader, churn: Churn) -> None:
     assert code_of(lambda: reader.registered_model("nonesuch")) == "not_found"
     assert code_of(lambda: reader.version(churn.name, "99")) == "not_found"
+    assert code_of(lambda: reader.served_from(churn.name, "99")) == "not_found"
+    assert code_of(lambda: reader.served_from(churn.name, "01")) == "refused"
     assert code_of(lambda: reader.run(NOWHERE)) == "not_found"
     assert code_of(lambda: reader.logged_model(f"m-{NOWHERE}")) == "not_found"
 

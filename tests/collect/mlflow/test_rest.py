@@ -54,6 +54,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[RegistryReader], Any]]] = {
     "model": ("registered-models/get", lambda r: r.registered_model("churn")),
     "version": ("model-versions/get", lambda r: r.version("churn", "3")),
     "alias": ("registered-models/alias", lambda r: r.version_by_alias("churn", "champion")),
+    "served from": ("model-versions/get-download-uri", lambda r: r.served_from("churn", "3")),
     "run": ("runs/get", lambda r: r.run(RUN)),
     "logged model": (f"logged-models/{MODEL}", lambda r: r.logged_model(MODEL)),
 }

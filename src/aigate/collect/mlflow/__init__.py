@@ -15,6 +15,8 @@ from aigate.collect.redact import shown_url
 from aigate.errors import UsageError
 
 _HTTP = ("http", "https")
+_COURTESY = "aigate+"
+"""Before an http(s) address, it has MLflow's own clients ask first (`aigate.hook.courtesy`); aigate itself need not."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def address(environment: Mapping[str, str], *, uri: str | None = None, credentia
             fix="set MLFLOW_TRACKING_URI, such as https://mlflow.example, or give --tracking-uri",
         )
     registry = environment.get("MLFLOW_REGISTRY_URI", "").strip() or tracking
+    tracking, registry = _plain(tracking, "MLFLOW_TRACKING_URI"), _plain(registry, "MLFLOW_REGISTRY_URI")
     schemes = [_scheme(tracking, "MLFLOW_TRACKING_URI"), _scheme(registry, "MLFLOW_REGISTRY_URI")]
     only_client = needs_client(environment) if set(schemes) & set(_HTTP) else None
     if set(schemes) <= set(_HTTP) and only_client is None:
@@ -90,6 +93,20 @@ def _credentials(
         credential = credential_for(uri, environment, credentials_file=credentials_file)
         found[str(credential.origin)] = credential
     return tuple(found.values())
+
+
+def _plain(uri: str, variable: str) -> str:
+    """Return an address without `aigate+`, which is for MLflow's clients; raise UsageError for a server's own."""
+    if not uri.lower().startswith(_COURTESY):
+        return uri
+    plain = uri[len(_COURTESY) :]
+    if plain.lower().startswith(tuple(f"{scheme}://" for scheme in _HTTP)):
+        return plain
+    raise UsageError(
+        f"{variable} begins with {uri.partition(':')[0]}: an address for `mlflow server --registry-store-uri`, which "
+        "guards what it serves; nobody opens the database by it",
+        fix="give that server's http(s) address",
+    )
 
 
 def _scheme(uri: str, variable: str) -> str:

@@ -183,6 +183,13 @@ def logged_model(found: Json, model_id: str) -> Json:
     return found
 
 
+def place(found: object, asked: str) -> str:
+    """Return an address that says something."""
+    if not isinstance(found, str) or not found:
+        raise RegistryError("broken", f"asked for {asked}, got no address")
+    return found
+
+
 def metric_point(point: Json, key: str | None, asked: str) -> Json:
     """Return one logged value whose key is the one asked for; its value is judged later."""
     found = point.get("key")

@@ -149,6 +149,17 @@ class ClientReader:
         )
         return checks.version(found, name, version)
 
+    def served_from(self, name: str, version: str) -> str:
+        """Return the address from which clients load a version."""
+        checks.ask_version(version)
+        asked = f"where model {name!r} version {version} is loaded from"
+        return checks.place(
+            self._library.bounded(
+                asked, lambda: self._library.client().get_model_version_download_uri(name, version)
+            ),
+            asked,
+        )
+
     def version_by_alias(self, name: str, alias: str) -> Json | None:
         """Return the version an alias points to, or None where MLflow says exactly that it is not set."""
         asked = f"{name}@{alias}"

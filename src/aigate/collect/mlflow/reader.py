@@ -118,6 +118,9 @@ class RegistryReader(Protocol):
     def version_by_alias(self, name: str, alias: str) -> Json | None:
         """Return the version an alias points to; None only where the model exists and has no such alias."""
 
+    def served_from(self, name: str, version: str) -> str:
+        """Return the address from which MLflow's clients load a version: what is served, whatever its source says."""
+
     def run(self, run_id: str) -> Json:
         """Return a run: `info`, `data`, `inputs`. Deleted runs too: look at `info.lifecycle_stage`."""
 

@@ -99,6 +99,14 @@ class RestReader:
         raise_for(answer, body, asked)
         return checks.aliased(checks.take(body, "model_version", asked), name, alias)
 
+    def served_from(self, name: str, version: str) -> str:
+        """Return the address from which clients load a version."""
+        checks.ask_version(version)
+        asked = f"where model {name!r} version {version} is loaded from"
+        params = {"name": name, "version": version}
+        body = self._wire.ask("model-versions/get-download-uri", asked, params, base=self._wire.registry)
+        return checks.place(body.get("artifact_uri"), asked)
+
     def run(self, run_id: str) -> Json:
         """Return a run, deleted ones included."""
         asked = f"run {checks.ask_id(run_id)}"

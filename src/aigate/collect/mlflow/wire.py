@@ -139,6 +139,7 @@ class Wire:
         place: str,
         question: Mapping[str, object] | None = None,
         *,
+        headers: Mapping[str, str] | None = None,
         max_bytes: int = ONE_BYTES,
     ) -> Response:
         """Send one request and return the answer; raise FetchError where none came.
@@ -153,6 +154,7 @@ class Wire:
             url,
             params={key: str(value) for key, value in (question or {}).items()} if by_query else None,
             json=None if by_query else dict(question or {}),
+            headers=headers,
             max_bytes=max_bytes,
             accept=(),
             accept_status=_ANSWERS,
