@@ -95,7 +95,6 @@ def test_a_second_step_installs_nothing_and_a_module_of_the_workspace_shadows_no
     assert job.text.count("dependencies installed") == 1
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [

@@ -52,7 +52,6 @@ def test_a_registry_that_is_gone_is_a_hold(repository: Repository) -> None:
     assert gate.outputs["evaluated-version"] == ""
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("between", "code", "words"),
     [

@@ -79,7 +79,6 @@ def test_a_snapshot_of_another_manifest_is_refused(system: System) -> None:
     assert "another manifest" in done.err
 
 
-@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -110,7 +109,6 @@ def test_a_dead_registry_is_a_hold_that_names_it(system: System) -> None:
     assert dead in why(done.out)
 
 
-@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "answer",
     [
@@ -222,7 +220,6 @@ def test_the_operator_can_narrow_the_network(system: System) -> None:
     assert system.web.asked == []
 
 
-@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("args", "says"),
     [

@@ -86,7 +86,6 @@ DOUBTFUL: dict[str, Reply] = {
 }
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("reply", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 def test_an_entry_that_was_written_is_ours_whatever_is_answered(
     proxy: Proxy, store: MlflowStore, truth: MlflowStore, reply: Reply
@@ -97,7 +96,6 @@ def test_an_entry_that_was_written_is_ours_whatever_is_answered(
     assert truth.read("churn") == store.read("churn") == (b'{"n":1}', b'{"n":2}')
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("reply", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 def test_an_entry_that_was_not_written_and_not_refused_is_uncertain(
     proxy: Proxy, store: MlflowStore, truth: MlflowStore, reply: Reply
@@ -139,7 +137,6 @@ def test_even_after_a_refusal_what_stands_there_counts(proxy: Proxy, store: Mlfl
     assert store.append("churn", 2, b'{"n":2}') is True
 
 
-@pytest.mark.sampled(3)
 @pytest.mark.parametrize("reply", [*DOUBTFUL.values(), None], ids=[*DOUBTFUL.keys(), "as MLflow answers"])
 def test_anothers_entry_is_his(
     proxy: Proxy, store: MlflowStore, truth: MlflowStore, reply: Reply | None
