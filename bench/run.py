@@ -14,6 +14,7 @@ from statistics import median
 
 import acts
 import engines
+import replays
 import world
 from measure import ROOT, in_turn, middle, ratio
 
@@ -47,6 +48,9 @@ def main() -> None:
             rows += action.rows(folder, urls, env)
     say("10,000 snapshots through each engine")
     rows += engines.rows()
+    say("a replay of 10,000 recorded snapshots")
+    with tempfile.TemporaryDirectory(prefix="aigate-bench-") as name:
+        rows += replays.rows(Path(name), AIGATE, os.environ, 3)
     say("installing the base in a fresh environment")
     rows += install()
     print(f"\n{datetime.now(UTC):%Y-%m-%d} · {machine()}\n")

@@ -12,9 +12,9 @@ from aigate.collect.access import Access
 from aigate.collect.manifest_file import LoadedManifest, load_manifest
 from aigate.collect.redact import Redactor
 from aigate.decision import Actor, Decision
-from aigate.digest import canonical
+from aigate.digest import canonical, digest_bytes
 from aigate.errors import AigateError, ConfigError, PolicyCodeError, UsageError
-from aigate.gate import Request, World, evaluate, evaluate_snapshot
+from aigate.gate import Request, World, evaluate, evaluate_change, evaluate_snapshot
 from aigate.gate import _without_secrets as without_secrets
 from aigate.rules import (
     catalogue,
@@ -26,6 +26,8 @@ from aigate.rules import (
 )
 from aigate.snapshot import Snapshot
 from aigate.testing import change, passing_snapshot
+from aigate.values import gap
+from aigate.waiver import book_of
 from fake_registry import FakeRegistry, churn, run_id
 from fakes import WebServer, json_reply
 
@@ -400,3 +402,116 @@ def test_a_snapshot_survives_its_own_record() -> None:
     """What is taken out is read back the same way as a file is."""
     snapshot = passing_snapshot()
     assert Snapshot.model_validate_json(canonical(snapshot)) == snapshot
+
+
+# Waivers
+
+
+WAIVER = """\
+version: 1
+waivers:
+  - policy: house.rule
+    key: late
+    registry: {registry}
+    model: churn
+    version: {version}
+    reason: the backfill runs on Monday
+    approver: user:kai
+    approved_on: {since}
+    expires: {until}
+"""
+LATE = '''\
+from aigate import Findings, Snapshot, deny, policy
+
+
+@policy("house.rule")
+def rule(s: Snapshot) -> Findings:
+    """The house rule."""
+    if s.owner is not None:
+        yield deny("it is late", key="late")
+'''
+
+
+def waive(loaded: LoadedManifest, **fields: str) -> None:
+    given = {
+        "registry": "https://mlflow.example",
+        "version": "2",
+        "since": (NOW - timedelta(minutes=1)).isoformat(),
+        "until": (NOW + timedelta(days=7)).isoformat(),
+        **fields,
+    }
+    (loaded.folder / "waivers.yaml").write_text(WAIVER.format(**given))
+
+
+def test_a_waiver_beside_the_manifest_counts_and_is_in_the_record(
+    load: Load, fake: FakeRegistry, web: WebServer
+) -> None:
+    loaded = load(url=web.url(), house=LATE)
+    before = ask(loaded)
+    assert (before.verdict, before.waivers_digest) == ("deny", None)
+    assert gap(before.subject) is None
+    waive(loaded, registry=before.subject.registry, version=before.subject.version)
+    after = ask(loaded)
+    assert (after.verdict, after.counts.waived) == ("allow", 1), after.waivers
+    assert after.waivers_digest == digest_bytes((loaded.folder / "waivers.yaml").read_bytes())
+    assert "is waived" in after.reason
+
+
+def test_a_recorded_decision_is_judged_by_the_waivers_of_its_time(
+    load: Load, fake: FakeRegistry, web: WebServer
+) -> None:
+    loaded = load(url=web.url(), house=LATE)
+    answer = evaluate(loaded, Request(tracking_uri="https://mlflow.example"), world())
+    subject = answer.decision.subject
+    assert gap(subject) is None
+    waive(loaded, registry=subject.registry, version=subject.version)
+    now = evaluate_snapshot(loaded, answer.snapshot, Actor(name="user:tester")).decision
+    (loaded.folder / "waivers.yaml").unlink()
+    then = evaluate_snapshot(
+        loaded, answer.snapshot, Actor(name="user:tester"), waivers=book_of(now)
+    ).decision
+    assert (now.verdict, then) == ("allow", now)
+    without = evaluate_snapshot(loaded, answer.snapshot, Actor(name="user:tester")).decision
+    assert without == answer.decision
+
+
+def test_the_waivers_of_a_change_under_review_do_not_count(
+    load: Load, fake: FakeRegistry, web: WebServer
+) -> None:
+    loaded = load(url=web.url(), house=LATE)
+    subject = ask(loaded).subject
+    assert gap(subject) is None
+    waive(loaded, registry=subject.registry, version=subject.version)
+    assert ask(loaded).counts.waived == 1
+    found = ask(loaded, trusted=False)
+    assert (found.verdict, found.waivers.applied) == ("deny", ())
+    assert [use.why[:33] for use in found.waivers.refused] == ["it comes with a change under revi"]
+
+
+def test_a_changes_manifest_is_judged_with_the_waivers_of_the_base(
+    load: Load, fake: FakeRegistry, web: WebServer, tmp_path: Path
+) -> None:
+    loaded = load(url=web.url(), house=LATE)
+    answer = evaluate(loaded, Request(tracking_uri="https://mlflow.example"), world())
+    subject = answer.decision.subject
+    assert gap(subject) is None
+    head = tmp_path / "head"
+    head.mkdir()
+    (head / "aigate.yaml").write_text((tmp_path / "aigate.yaml").read_text() + "# changed\n")
+    (head / "runbook.md").write_text("# what to do\n")
+    change_ = load_manifest(head / "aigate.yaml")
+    waive(change_, registry=subject.registry, version=subject.version)
+    ahead = evaluate_change(loaded, change_, answer.snapshot, Actor(name="user:tester")).decision
+    assert (ahead.verdict, ahead.waivers_digest) == ("deny", None)
+    waive(loaded, registry=subject.registry, version=subject.version)
+    ahead = evaluate_change(loaded, change_, answer.snapshot, Actor(name="user:tester")).decision
+    assert (ahead.verdict, ahead.counts.waived) == ("allow", 1)
+
+
+@pytest.mark.parametrize("text", ["- a", "version: 1\nwaivers: {}\n", "version: 1\nversion: 1\n"])
+def test_waivers_that_cannot_be_read_stop_the_gate(load: Load, fake: FakeRegistry, text: str) -> None:
+    loaded = load()
+    (loaded.folder / "waivers.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"waivers\.yaml:") as caught:
+        ask(loaded)
+    assert caught.value.exit_code == 2

@@ -11,11 +11,11 @@ from aigate.account import Explanation, Look
 from aigate.audit import Audit
 from aigate.collect.manifest_file import LoadedManifest, load_manifest
 from aigate.collect.mlflow.reader import RegistryError
-from aigate.decision import Actor
+from aigate.decision import Actor, Waivers
 from aigate.digest import canonical, digest_bytes
 from aigate.enforce.store import LedgerError
 from aigate.errors import UsageError
-from aigate.evaluate import decide
+from aigate.evaluate import decide, subject_of
 from aigate.gate import evaluate_snapshot
 from aigate.history import known_good, status_of, why
 from aigate.history.verify import decided_again, evaluated_again
@@ -265,6 +265,50 @@ def test_the_same_evidence_and_policies_give_the_same_bytes(loaded: LoadedManife
     look = evaluated_again(story.sight(loaded=loaded), snapshot, reworded)
     assert look.state == "note"
     assert "/reason differs" in look.words
+
+
+LATE = '''\
+from aigate import deny, policy
+
+
+@policy("mine.owner")
+def owner(s):
+    """Somebody answers for it."""
+    if s.owner is not None:
+        yield deny("the wrong one", key="owner")
+
+
+@policy("mine.other")
+def other(s):
+    """The other one."""
+    if s.owner is None:
+        yield deny("nobody")
+'''
+
+
+def test_a_decision_with_waivers_is_made_again_by_those_of_its_record(loaded: LoadedManifest) -> None:
+    (loaded.folder / "policies" / "mine.py").write_text(LATE)
+    snapshot = passing_snapshot().model_copy(update={"manifest_digest": loaded.digest})
+    subject = subject_of(snapshot)
+    assert gap(subject) is None
+    (loaded.folder / "waivers.yaml").write_text(
+        "version: 1\nwaivers:\n"
+        f"  - {{policy: mine.owner, key: owner, registry: '{subject.registry}', model: churn, version: 2, reason: r, "
+        "approver: a, approved_on: 2026-11-21, expires: 2026-12-01}\n"
+        "  - {policy: mine.owner, key: gone}\n"
+    )
+    recorded = evaluate_snapshot(loaded, snapshot, Actor(name="ci")).decision
+    assert (recorded.verdict, recorded.counts.waived) == ("allow", 1)
+    sight = Story().sight(loaded=loaded)
+    (loaded.folder / "waivers.yaml").unlink()
+    assert evaluated_again(sight, snapshot, recorded).state == "ok"
+    assert decided_again(snapshot, recorded).state == "ok"
+    forged = recorded.model_copy(update={"waivers": Waivers()})
+    look = decided_again(snapshot, forged)
+    assert (look.state, look.words) == (
+        "bad",
+        "mine.owner is marked as waived, and no waiver in the record says so",
+    )
 
 
 def test_other_policies_and_other_manifests_are_not_run(loaded: LoadedManifest) -> None:

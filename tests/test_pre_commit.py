@@ -13,7 +13,13 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 HOOK: dict[str, Any] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())[0]
-MANIFEST = "version: 1\nsystem: churn\nmodel: {name: churn}\n"
+MANIFEST = """\
+version: 1
+system: churn
+model: {name: churn}
+metrics: {accuracy: {range: [0, 1], floor: 0.9}}
+stages: [{name: raw, freshness: {file: fresh.json, time: at, max_age: 2h}}]
+"""
 
 
 def test_the_hook_runs_what_this_project_installs() -> None:

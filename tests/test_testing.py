@@ -1,5 +1,6 @@
 """What authors of policies test with: the passing snapshot, and changes that go through validation."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -7,8 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from aigate.errors import ConfigError, UsageError
+from aigate.isolate import Isolate
+from aigate.rules import read_standard
 from aigate.snapshot import Snapshot, Tag
-from aigate.testing import NOW, change, load_policy, missing, passing_manifest, passing_snapshot
+from aigate.testing import NOW, Gate, change, load_policy, missing, passing_manifest, passing_snapshot
+from aigate.testing.runner import find_manifest
 from aigate.values import Missing
 from standard_pack import pack
 
@@ -115,3 +120,65 @@ def test_a_policy_is_loaded_from_its_file(tmp_path: Path) -> None:
     assert policy.run(PASSING, least=9).outcome == "fail"
     with pytest.raises(KeyError, match=r"house\.py has no policy 'house\.other' \(it has: house\.stages\)"):
         load_policy(path, "house.other")
+
+
+@pytest.fixture(scope="module")
+def gate() -> Iterator[Gate]:
+    with Gate() as found:
+        yield found
+
+
+STALE = change(PASSING, "/stages/features/age", timedelta(hours=12))
+
+
+@pytest.mark.parametrize(
+    "snapshot", [PASSING, STALE, passing_snapshot("retain")], ids=["well", "stale", "retain"]
+)
+def test_the_runner_answers_as_the_gate_does(snapshot: Snapshot, gate: Gate) -> None:
+    with Isolate(read_standard(), {}) as isolate:
+        alone = isolate.run(snapshot).results
+    decision = gate.decide(snapshot)
+    assert {j.info.id: j.result for j in decision.judgements} == alone
+    assert {id: gate.run(id, snapshot) for id in ("freshness.stage", "ownership.stages")} == {
+        id: alone[id] for id in ("freshness.stage", "ownership.stages")
+    }
+
+
+def test_the_runner_decides(gate: Gate) -> None:
+    assert gate.decide(PASSING).verdict == "allow"
+    assert gate.decide(STALE).verdict == "deny"
+    assert gate.decide(change(PASSING, "/champion", missing("503"))).verdict in ("hold", "deny")
+
+
+def test_parameters_of_one_question(gate: Gate) -> None:
+    assert gate.run("freshness.stage", STALE).outcome == "fail"
+    assert gate.run("freshness.stage", STALE, grace=timedelta(hours=9)).outcome == "pass"
+    assert gate.run("freshness.stage", STALE).outcome == "fail"
+
+
+def test_the_runner_takes_the_manifest_s_levels_and_refuses_strangers(tmp_path: Path) -> None:
+    manifest = tmp_path / "aigate.yaml"
+    text = (
+        "version: 1\nsystem: churn\nmodel: {name: churn}\nenvironments: {staging: {levels: {'*': advise}}}\n"
+    )
+    manifest.write_text(text)
+    with Gate(manifest, "staging") as lax:
+        assert lax.decide(STALE).verdict == "allow", "nothing counts there"
+        with pytest.raises(UsageError, match=r"no policy 'house\.x' is in force by .*aigate\.yaml"):
+            lax.run("house.x", PASSING)
+    with pytest.raises(UsageError, match="environment"):
+        Gate(manifest, "nowhere")
+    manifest.write_text("version: 1\n")
+    with pytest.raises(ConfigError):
+        Gate(manifest)
+
+
+def test_the_nearest_manifest(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    assert find_manifest(inner) is None
+    (tmp_path / "a" / "aigate.yml").write_text("")
+    (tmp_path / "aigate.yaml").write_text("")
+    assert find_manifest(inner / "test_x.py") == tmp_path / "a" / "aigate.yml"
+    assert find_manifest(tmp_path) == tmp_path / "aigate.yaml"

@@ -59,10 +59,19 @@ def test_the_wheel_carries_the_package_and_the_policies_and_nothing_else(wheel: 
     policies = {f"aigate/standard/{path.name}" for path in (ROOT / "policies").glob("*.py")}
     modules = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src/aigate").rglob("*.py")}
     assert policies
-    assert names >= policies | modules | {"aigate/standard/README.md", "aigate/py.typed"}
+    assert names >= policies | modules | {
+        "aigate/standard/README.md",
+        "aigate/standard/WRITING.md",
+        "aigate/py.typed",
+    }
     assert f"{info}/licenses/LICENSE" in names
     rest = {name for name in names - policies - modules if not name.startswith(f"{info}/")}
-    assert rest == {"aigate/standard/README.md", "aigate/py.typed"}
+    assert rest == {
+        "aigate/standard/README.md",
+        "aigate/standard/WRITING.md",
+        "aigate/py.typed",
+        "aigate_pytest.py",
+    }
 
 
 def test_it_says_its_version(venv: Path, tmp_path: Path) -> None:

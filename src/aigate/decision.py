@@ -1,13 +1,15 @@
 """What was decided and why: the outcome of each policy, and the record of the whole. Pure data."""
 
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from aigate.bound import Part
-from aigate.manifest import Level, Owner
+from aigate.manifest import PRODUCTION, Level, Owner, PolicyId
 from aigate.snapshot import Question, Runbook, Source, Subject, Tag
-from aigate.values import Digest, Evident, Instant, Model, Name, Text
+from aigate.values import NAME_PATTERN, Digest, Evident, Instant, Model, Name, Text, VersionNumber
 
 Outcome = Literal["pass", "fail", "unknown", "error", "skip"]
 """`fail`: it found something. `unknown`: evidence is missing. `error`: the policy or
@@ -93,6 +95,9 @@ class Judgement(Model):
     info: PolicyInfo
     level: Level
     result: PolicyResult
+    waived: Text = ""
+    """Who let it stand that this could not be assessed, why and until when; empty where nobody did.
+    What failed is waived finding by finding."""
 
     @property
     def counts(self) -> bool:
@@ -105,6 +110,94 @@ class Judgement(Model):
         required = self.level == "require"
         return tuple(finding for finding in self.result.findings if required or not finding.waived)
 
+    @property
+    def open(self) -> bool:
+        """Whether it came to no answer, and nobody may let that stand, or did. What is broken is never waived."""
+        if self.result.outcome == "unknown":
+            return self.level == "require" or not self.waived
+        return self.result.outcome == "error"
+
+
+Covers = Literal["fail", "unknown"]
+"""What a waiver is leave for: a finding of a policy that fails, or that a policy could not be assessed."""
+
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _day_begins(value: object) -> object:
+    """Take a day for its first instant in UTC: never longer than anybody meant by `until` that day."""
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        day = date.fromisoformat(value)
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return value
+
+
+Moment = Annotated[
+    Instant,
+    BeforeValidator(_day_begins),
+    WithJsonSchema({"type": "string", "examples": ["2026-12-01", "2026-12-01T09:30:00Z"]}),
+]
+"""An instant, or a day for its first instant in UTC."""
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=NAME_PATTERN)]
+"""A sentence on one line."""
+
+
+class Waiver(Model):
+    """Leave for one finding about one exact version, as an entry of `waivers.yaml` gives it."""
+
+    policy: PolicyId
+    """One policy by its id; neither a theme nor `*`."""
+    key: Annotated[str, StringConstraints(max_length=500)]
+    """The finding's key, exactly. It must be written: `""` is for a finding without one, and for no other."""
+    covers: Covers = "fail"
+    findings: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many findings of that key there may be; where there are more, none of them is waived."""
+    environment: Name = PRODUCTION
+    registry: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+    """The registry's address as records show it: v2 of another one is another version."""
+    model: Name
+    version: Annotated[
+        VersionNumber | None,
+        BeforeValidator(_number_as_text),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}),
+    ] = None
+    created_at: Instant | None = None
+    """When that version was made: a number can be given anew."""
+    digest: Digest | None = None
+    """Of the version's files."""
+    reason: Line
+    asked_by: Name | None = None
+    """Who wants it; where the manifest asks for four eyes, somebody else than the approver."""
+    approver: Name
+    approved_on: Moment
+    expires: Moment
+    """The first instant at which it no longer counts."""
+
+    @model_validator(mode="after")
+    def _exact(self) -> "Waiver":
+        """One finding of one version, for a time; nothing broader can be said."""
+        if self.version is None and self.digest is None:
+            raise ValueError("give the version, or the digest of its files: a waiver is for exactly one")
+        named = (self.key, self.environment, self.registry, self.model)
+        if any(name.strip() == "*" for name in named):
+            raise ValueError("`*` stands for nothing here: a waiver is for exactly one finding")
+        if self.covers == "unknown" and self.key:
+            raise ValueError(
+                'what could not be assessed has no findings: key must be "" with covers: unknown'
+            )
+        if not self.reason.strip():
+            raise ValueError("the reason is empty")
+        if self.expires <= self.approved_on:
+            raise ValueError("it ends before it begins: expires is not after approved_on")
+        return self
+
 
 class WaiverUse(Model):
     """A waiver and what became of it in this decision."""
@@ -113,15 +206,32 @@ class WaiverUse(Model):
     key: str
     who: Name
     reason: Text
-    until: Instant
+    until: Instant | None
+    """None where the entry does not say it so that anybody could tell."""
+    why: Text = ""
+    """Why it did not count; empty where it did."""
+    soon: bool = False
+    """Whether it counts still, and not for long."""
+    nth: int = 0
+    """Which entry of the file it is, from 1."""
+    line: int = 0
+    """Where that begins."""
+    waiver: Waiver | None = None
+    """The entry itself, so that the decision can be made again; None for one that is malformed."""
 
 
 class Waivers(Model):
-    """Every waiver in force, by what became of it; none is ever left out."""
+    """Every waiver in the file, by what became of it; none is ever left out."""
 
     applied: tuple[WaiverUse, ...] = ()
     expired: tuple[WaiverUse, ...] = ()
+    """Those that ran out, and those that are malformed."""
     unused: tuple[WaiverUse, ...] = ()
+    """Those about this model that had nothing to lift."""
+    refused: tuple[WaiverUse, ...] = ()
+    """Those that break a rule: whose approver may not, that are given for too long, for what must not be waived."""
+    elsewhere: tuple[WaiverUse, ...] = ()
+    """Those about another model."""
 
 
 class Counts(Model):
@@ -134,6 +244,7 @@ class Counts(Model):
     error: int
     skipped: int
     waived: int
+    """Findings that were let stand, and policies of which it was let stand that they could not be assessed."""
 
     @property
     def assessed(self) -> int:
@@ -184,6 +295,8 @@ class Decision(Model):
     now: Instant
     judgements: tuple[Judgement, ...]
     waivers: Waivers = Waivers()
+    waivers_digest: Digest | None = None
+    """Of the waivers' file; None where there was none."""
     counts: Counts
     evidence: tuple[Source, ...]
     snapshot_digest: Digest

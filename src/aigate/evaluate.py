@@ -23,7 +23,7 @@ from aigate.decision import (
 )
 from aigate.digest import digest
 from aigate.manifest import Level, level_of
-from aigate.snapshot import Snapshot, Subject
+from aigate.snapshot import Question, Snapshot, Subject
 from aigate.values import Digest, Evident, Model, gap, missing
 
 
@@ -35,6 +35,9 @@ class Setting(Model):
     versions: Versions
     actor: Actor
     previous: Digest | None = None
+    waivers: Waivers = Waivers()
+    """What became of each waiver; the judgements are marked by them already."""
+    waivers_digest: Digest | None = None
 
 
 def judge(
@@ -54,12 +57,12 @@ def judge(
 
 def decide(snapshot: Snapshot, judgements: tuple[Judgement, ...], setting: Setting) -> Decision:
     """Answer the snapshot's question from the judgements, and record everything the answer rests on."""
-    subject = _subject(snapshot)
+    subject = subject_of(snapshot)
     holder = _holder(snapshot)
-    verdict, reason = _verdict(snapshot, judgements, subject, holder)
+    answer, reason = verdict(snapshot.question, judgements, unclear(snapshot))
     return Decision(
-        verdict=verdict,
-        exit_code=EXIT_CODES[verdict],
+        verdict=answer,
+        exit_code=EXIT_CODES[answer],
         reason=reason,
         question=snapshot.question,
         system=snapshot.system,
@@ -72,7 +75,8 @@ def decide(snapshot: Snapshot, judgements: tuple[Judgement, ...], setting: Setti
         runbooks=snapshot.runbooks,
         now=snapshot.now,
         judgements=judgements,
-        waivers=Waivers(),
+        waivers=setting.waivers,
+        waivers_digest=setting.waivers_digest,
         counts=count(judgements),
         evidence=snapshot.evidence,
         snapshot_digest=digest(snapshot),
@@ -87,7 +91,8 @@ def decide(snapshot: Snapshot, judgements: tuple[Judgement, ...], setting: Setti
 
 
 def count(judgements: Iterable[Judgement]) -> Counts:
-    """Count the judgements by outcome."""
+    """Count the judgements by outcome, and what of them was waived."""
+    judgements = tuple(judgements)
     outcomes = [judgement.result.outcome for judgement in judgements]
     return Counts(
         total=len(outcomes),
@@ -96,11 +101,12 @@ def count(judgements: Iterable[Judgement]) -> Counts:
         unknown=outcomes.count("unknown"),
         error=outcomes.count("error"),
         skipped=outcomes.count("skip"),
-        waived=sum(1 for j in judgements for finding in j.result.findings if finding.waived),
+        waived=sum(bool(j.waived) + sum(bool(f.waived) for f in j.result.findings) for j in judgements),
     )
 
 
-def _subject(snapshot: Snapshot) -> Evident[Subject]:
+def subject_of(snapshot: Snapshot) -> Evident[Subject]:
+    """Return the exact version that a snapshot's question is about, or why nobody knows it."""
     version = snapshot.challenger if snapshot.question == "promote" else snapshot.champion
     if (lost := gap(version)) is not None:
         return missing(lost.missing, lost.source)
@@ -122,33 +128,44 @@ def _model_name(subject: Evident[Subject], snapshot: Snapshot) -> str:
     return snapshot.system if gap(snapshot.model) is not None else snapshot.model.name
 
 
-def _verdict(
-    snapshot: Snapshot,
-    judgements: tuple[Judgement, ...],
-    subject: Evident[Subject],
-    holder: Evident[Subject | None],
-) -> tuple[Verdict, str]:
-    """Return the verdict and why, in one sentence. `allow` and `keep` are the last resort."""
-    promote = snapshot.question == "promote"
+def verdict(question: Question, judgements: tuple[Judgement, ...], unknown: str) -> tuple[Verdict, str]:
+    """Return the answer and why, in one sentence. `allow` and `keep` are the last resort.
+
+    `unknown` says what is not known of the versions themselves (`unclear`);
+    with anything in it, the answer is never yes.
+    """
+    promote = question == "promote"
     counting = [j for j in judgements if j.counts]
     failed = [j for j in counting if j.result.outcome == "fail" and j.standing]
-    open_ = [j for j in counting if j.result.outcome in ("unknown", "error")]
+    open_ = [j for j in counting if j.open]
     assessed = count(judgements).assessed
-    unknown = _unknown(snapshot, subject, holder)
     if failed:
         applicable = sum(j.result.outcome != "skip" for j in counting)
-        return _failed(promote, failed, open_, applicable, unknown)
+        return _failed(promote, failed, open_, applicable, unknown, clouded=any(map(_clouds, counting)))
     if unknown:
         return "hold", unknown
     if open_:
         return "hold", f"{_number(len(open_))} could not be assessed"
     if not assessed:
         return "hold", "nothing was assessed"
-    return ("allow" if promote else "keep"), f"{_number(assessed)} assessed, none that counts failed"
+    return ("allow" if promote else "keep"), f"{_number(assessed)} assessed, {_nothing_stands(counting)}"
 
 
-def _unknown(snapshot: Snapshot, subject: Evident[Subject], holder: Evident[Subject | None]) -> str:
+def _nothing_stands(counting: list[Judgement]) -> str:
+    """Say that nothing keeps the gate shut, and what was let stand so that nothing does."""
+    failed = sum(j.result.outcome == "fail" for j in counting)
+    unknown = sum(j.result.outcome == "unknown" for j in counting)
+    if not failed and not unknown:
+        return "none that counts failed"
+    said = [f"{failed} that failed"] if failed else []
+    said += [f"{unknown} that could not be"] if unknown else []
+    one = failed + unknown == 1
+    return f"{' and '.join(said)} {'is' if one else 'are'} waived, none else that counts failed"
+
+
+def unclear(snapshot: Snapshot) -> str:
     """Say what is not known of the versions themselves; nothing where both are."""
+    subject, holder = subject_of(snapshot), _holder(snapshot)
     if (lost := gap(subject)) is not None:
         return f"the version in question is not known: {lost.missing}"
     if (lost := gap(holder)) is not None:
@@ -156,12 +173,26 @@ def _unknown(snapshot: Snapshot, subject: Evident[Subject], holder: Evident[Subj
     return ""
 
 
+def _clouds(judgement: Judgement) -> bool:
+    """Whether something was let stand that may be why a model fails: late data are late, waived or not."""
+    if judgement.result.outcome == "unknown":
+        return not judgement.open
+    return judgement.result.outcome == "fail" and not judgement.standing and judgement.info.blames != "model"
+
+
 def _failed(
-    promote: bool, failed: list[Judgement], open_: list[Judgement], total: int, unknown: str
+    promote: bool,
+    failed: list[Judgement],
+    open_: list[Judgement],
+    total: int,
+    unknown: str,
+    *,
+    clouded: bool,
 ) -> tuple[Verdict, str]:
     """Say no. A champion goes back only where the model alone is to blame and nothing is unclear.
 
     Stale data, a late stage or a broken cache are not cured by an older model.
+    That somebody let them stand (`clouded`) makes nobody's blame clearer.
     """
     more = f", {len(open_)} could not be assessed" if open_ else ""
     more += f"; {unknown}" if unknown else ""
@@ -169,7 +200,7 @@ def _failed(
     if promote:
         return "deny", reason
     blamed = {j.info.blames for j in failed}
-    if blamed == {"model"} and not open_ and not unknown:
+    if blamed == {"model"} and not open_ and not unknown and not clouded:
         return "rollback", reason
     if blamed == {"model"}:
         return "hold", f"{reason}: whether the model is to blame is not clear"

@@ -19,9 +19,10 @@ import aigate
 from aigate.assemble import Asked, assemble
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.redact import Redactor
+from aigate.collect.waiver_file import load_waivers
 from aigate.decision import Actor, Decision, Versions
 from aigate.errors import ConfigError, UsageError
-from aigate.evaluate import Setting, decide, judge
+from aigate.evaluate import Setting, decide, judge, subject_of
 from aigate.isolate import Isolate, Limits
 from aigate.manifest import PRODUCTION, Environment, Manifest
 from aigate.policy import PolicyFile
@@ -29,6 +30,7 @@ from aigate.reuse import reuse
 from aigate.rules import check_settings, environment_of, policies_digest, policies_in_force
 from aigate.snapshot import Question, Snapshot
 from aigate.values import Digest
+from aigate.waiver import WaiverBook, apply, grounds
 
 
 @dataclass(frozen=True)
@@ -76,18 +78,32 @@ def evaluate(loaded: LoadedManifest, request: Request, world: World) -> Answer:
     Raises UsageError and ConfigError for what the user can mend before
     anything is asked of the world; what the world does is in the answer.
     """
-    with judges(loaded, request.environment, request.limits) as ready:
+    with judges(loaded, request.environment, request.limits, trusted=request.trusted) as ready:
         snapshot = look(loaded, request, world)  # while the child imports what it needs
         return Answer(ready.decide(snapshot, world.actor), snapshot)
 
 
 class Judges:
-    """The policies in force, waiting in a process of their own for the one snapshot that they judge."""
+    """The policies in force, waiting in a process of their own for the one snapshot that they judge.
+
+    With them are the waivers, as they were read when the policies were.
+    """
 
     def __init__(
-        self, isolate: Isolate, environment: Environment, files: tuple[PolicyFile, ...], limits: Limits
+        self,
+        isolate: Isolate,
+        manifest: Manifest,
+        environment: Environment,
+        files: tuple[PolicyFile, ...],
+        limits: Limits,
+        book: WaiverBook,
+        *,
+        trusted: bool,
     ) -> None:
         self._isolate = isolate
+        self._manifest = manifest
+        self._book = book
+        self._trusted = trusted
         self._environment = environment
         self._files = files
         self._limits = limits
@@ -97,9 +113,17 @@ class Judges:
         """The digest over the policies' files, as they were read for this process."""
         return policies_digest(self._files)
 
+    @property
+    def waivers(self) -> Digest | None:
+        """The digest of the waivers' file, as it was read for this process; None where there was none."""
+        return self._book.digest
+
     def decide(self, snapshot: Snapshot, actor: Actor) -> Decision:
         """Answer a snapshot's question; a second one is refused (AigateError)."""
         answers = self._isolate.run(snapshot)
+        judged = judge(answers.infos, answers.results, self._environment.levels)
+        held = grounds(self._manifest, snapshot, subject_of(snapshot), trusted=self._trusted)
+        judged, waivers = apply(self._book, judged, held)
         setting = Setting(
             policies_digest=self.policies,
             isolation=str(self._limits),
@@ -107,25 +131,35 @@ class Judges:
                 aigate=aigate.__version__, python=platform.python_version(), pydantic=pydantic.VERSION
             ),
             actor=actor,
+            waivers=waivers,
+            waivers_digest=self._book.digest,
         )
-        return decide(snapshot, judge(answers.infos, answers.results, self._environment.levels), setting)
+        return decide(snapshot, judged, setting)
 
 
 @contextmanager
 def judges(
-    loaded: LoadedManifest, environment: str, limits: Limits, *, rules: LoadedManifest | None = None
+    loaded: LoadedManifest,
+    environment: str,
+    limits: Limits,
+    *,
+    rules: LoadedManifest | None = None,
+    waivers: WaiverBook | None = None,
+    trusted: bool = True,
 ) -> Iterator[Judges]:
     """Start the policies in force in an environment; they are ready when they are asked.
 
-    Levels and parameters are the manifest's; the policies too, unless `rules`
-    names another one to take them from. Raises UsageError and ConfigError
-    where they cannot be.
+    Levels and parameters are the manifest's; policies and waivers too, unless
+    `rules` names another one beside which they lie, or the waivers are handed
+    in. Those of a manifest that is not `trusted` count for nothing. Raises
+    UsageError and ConfigError where they cannot be read.
     """
     settings = environment_of(loaded, environment)
+    book = load_waivers((rules or loaded).folder) if waivers is None else waivers
     files = policies_in_force(rules or loaded)
     check_settings(loaded, environment, files)
     with Isolate(files, settings.params, limits=limits) as isolate:
-        yield Judges(isolate, settings, files, limits)
+        yield Judges(isolate, loaded.manifest, settings, files, limits, book, trusted=trusted)
 
 
 def look(loaded: LoadedManifest, request: Request, world: World) -> Snapshot:
@@ -182,9 +216,19 @@ def _redacted(data: Any, redactor: Redactor) -> Any:
 
 
 def evaluate_snapshot(
-    loaded: LoadedManifest, snapshot: Snapshot, actor: Actor, *, limits: Limits | None = None
+    loaded: LoadedManifest,
+    snapshot: Snapshot,
+    actor: Actor,
+    *,
+    limits: Limits | None = None,
+    waivers: WaiverBook | None = None,
+    trusted: bool = True,
 ) -> Answer:
     """Answer a recorded snapshot's question again, with the policies in force; asks nothing of the world.
+
+    The waivers are those in force now unless some are handed in, and they are
+    held against the snapshot's own `now`: one that was approved later does not
+    count, one that has run out since does.
 
     Raises ConfigError where the snapshot was taken under another manifest:
     its limits are in the snapshot, its levels in the manifest, and a decision
@@ -195,7 +239,7 @@ def evaluate_snapshot(
             f"the snapshot was taken under another manifest than {loaded.shown}",
             fix="take it anew with `aigate evaluate --save-snapshot`, or name the manifest of that time",
         )
-    with judges(loaded, snapshot.environment, limits or Limits()) as ready:
+    with judges(loaded, snapshot.environment, limits or Limits(), waivers=waivers, trusted=trusted) as ready:
         return Answer(ready.decide(snapshot, actor), snapshot)
 
 
@@ -204,8 +248,8 @@ def evaluate_change(
 ) -> Answer:
     """Say what a changed manifest would make of evidence that was collected under the one in force.
 
-    Nothing is asked of the network, and no policy of the change is run: who
-    proposes a change gets neither. It is advice; nothing acts on it. Raises
+    Nothing is asked of the network, no policy of the change is run, and no
+    waiver of it counts: who proposes a change gets none of them. It is advice; nothing acts on it. Raises
     ConfigError where the two are not about one model, UsageError for an
     environment that the change does not know.
     """

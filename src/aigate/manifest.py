@@ -19,6 +19,7 @@ from aigate.sources import AnyFreshness
 from aigate.values import (
     LARGEST_INTEGER,
     NUMBER_SCHEMA,
+    Digest,
     Duration,
     Model,
     Name,
@@ -32,6 +33,7 @@ LEVELS: tuple[Level, ...] = ("advise", "block", "require")
 
 ID_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$"
 PolicyId = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=100)]
+PACKAGE_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 PRODUCTION = "production"
 
 
@@ -206,6 +208,30 @@ class Objectives(Model):
     end_to_end_age: SpanLimit | None = None
 
 
+class PolicyPackage(Model):
+    """Policies from elsewhere: exactly the files that have this digest are in force, or none are."""
+
+    package: Annotated[str, StringConstraints(pattern=PACKAGE_PATTERN, max_length=100)] | None = None
+    """A distribution that is installed beside aigate, by its name on the package index."""
+    folder: Name | None = None
+    """A folder, from the manifest's on: a git submodule, a copy, another part of the repository."""
+    digest: Digest
+    """Over the policy files' names and bytes; `aigate policies --digest PACKAGE-OR-FOLDER` prints it."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "PolicyPackage":
+        if (self.package is None) == (self.folder is None):
+            raise ValueError("give one of package, folder")
+        if self.folder is not None and self.folder.startswith(("/", "\\", "~")):
+            raise ValueError("folder is a path from the manifest's folder on")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What it is called, as written."""
+        return self.package or self.folder or ""
+
+
 class PolicySelection(Model):
     """Which policies are in force."""
 
@@ -213,6 +239,8 @@ class PolicySelection(Model):
     """The standard pack."""
     path: Name = "policies"
     """A folder beside the manifest; its policies are added."""
+    packages: tuple[PolicyPackage, ...] = ()
+    """Policies from elsewhere; they are added too."""
 
 
 Parameter = str | bool | int | Number | tuple[str, ...]
@@ -250,6 +278,15 @@ class WatchRules(Model):
         return self
 
 
+class WaiverRules(Model):
+    """How long a finding may be let stand, and when a report begins to say that its time is nearly up."""
+
+    longest: Span = timedelta(days=30)
+    """From the approval to the expiry, at most; one that is given for longer does not count at all. `0s`: none."""
+    soon: Span = timedelta(days=3)
+    """Time before the expiry from which every report says that it is near."""
+
+
 class Environment(Model):
     """What differs between environments: how much outcomes count, parameters of policies, what acts by itself."""
 
@@ -261,6 +298,7 @@ class Environment(Model):
     params: dict[PolicyId, dict[Name, Parameter]] = {}
     rollback: RollbackRules = RollbackRules()
     watch: WatchRules = WatchRules()
+    waivers: WaiverRules = WaiverRules()
     decision_valid_for: Span = timedelta(hours=1)
     """How long after `aigate evaluate` its decision may still be acted upon."""
 
@@ -274,9 +312,10 @@ class Authority(Model):
     teams: dict[Name, tuple[Name, ...]] = {}
     """Members of the teams that own the system or its stages."""
     approvers: tuple[Name, ...] = ()
-    """Who may resume, adopt, clear and break glass beside the accountable owner."""
+    """Who may resume, adopt, clear, break glass and approve a waiver beside the accountable owner."""
     four_eyes: bool = False
-    """Whether nobody may resume his own halt, or review his own use of break-glass."""
+    """Whether nobody may resume his own halt, review his own use of break-glass, or approve a waiver that he asked
+    for."""
 
 
 class Manifest(Model):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from types import FunctionType
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from aigate.decision import Blames, Finding, Outcome, PolicyResult, Severity
 from aigate.errors import PolicyCodeError
@@ -149,12 +149,15 @@ def _gap(value: Any) -> Missing | None:
         return value
     inner: Any = ()
     if isinstance(value, Model):
-        inner = (getattr(value, name) for name in type(value).__pydantic_fields__)
+        inner = value.__dict__.values()  # its fields, and nothing else
     elif isinstance(value, tuple):
         inner = value
     elif isinstance(value, dict):
         inner = value.values()
-    return next((gap for item in inner if (gap := _gap(item)) is not None), None)
+    for item in inner:
+        if type(item) not in _PLAIN and (gap := _gap(item)) is not None:
+            return gap
+    return None
 
 
 def _hash(value: Any) -> int:
@@ -187,11 +190,52 @@ class _Field:
         if path in run.there:
             del run.there[path]
         value = of.__dict__[name]  # not getattr: a model keeps its fields, and nothing else, there
-        if type(value) in _PLAIN:
-            run.reads[f"{path}/{name}"] = None
+        kind = type(value)
+        at = f"{path}/{name}"
+        if kind in _PLAIN:
+            run.reads[at] = None
+        elif kind in _VIEWS:
+            run.there[at] = None
+            value = _VIEWS[kind](value, at, run)
         else:
-            value = run.take(value, f"{path}/{name}")
-        return view._keep(name, value)
+            value = run.take(value, at)
+            if type(value) is dict:  # its reader could change it
+                return value
+        view.__dict__[name] = value
+        return value
+
+
+class _Property:
+    """A property of a model as its view shows it: computed through the view, so that its readings are noted."""
+
+    __slots__ = ("get", "name")
+
+    def __init__(self, name: str, get: Callable[[Any], Any]) -> None:
+        self.name = name
+        self.get = get
+
+    def __get__(self, view: "View", owner: type) -> Any:
+        _, path, run = view._at
+        run.there.pop(path, None)
+        return view._keep(self.name, run.take(self.get(view), f"{path}/{self.name}"))
+
+
+class _Method:
+    """A method of a model as its view shows it: it runs on the view, and its answer is a reading too."""
+
+    __slots__ = ("call", "name")
+
+    def __init__(self, name: str, call: Callable[..., Any]) -> None:
+        self.name = name
+        self.call = call
+
+    def __get__(self, view: "View", owner: type) -> Callable[..., Any]:
+        _, path, run = view._at
+        run.there.pop(path, None)
+        return lambda *args, **named: run.take(
+            self.call(view, *args, **named),
+            "/".join([path, self.name, *(_pointer(str(arg)) for arg in (*args, *named.values()))]),
+        )
 
 
 class View:
@@ -205,7 +249,7 @@ class View:
     """What is shown, its path, and the run that notes it."""
 
     def __init__(self, of: Model, path: str, run: _Run) -> None:
-        object.__setattr__(self, "_at", (of, path, run))
+        _place(self, (of, path, run))
 
     @property
     def __class__(self) -> type:
@@ -218,16 +262,7 @@ class View:
     def __getattr__(self, name: str) -> Any:
         of, path, run = self._at
         run.there.pop(path, None)
-        kind = type(of)
-        found = getattr(kind, name, None) if not name.startswith(("_", "model_")) else None
-        if isinstance(found, property) and found.fget is not None:
-            return self._keep(name, run.take(found.fget(self), f"{path}/{name}"))
-        if isinstance(found, FunctionType):
-            return lambda *args, **named: run.take(
-                found(self, *args, **named),
-                "/".join([path, name, *(_pointer(str(arg)) for arg in (*args, *named.values()))]),
-            )
-        raise AttributeError(f"{kind.__name__} has no {name!r}")
+        raise AttributeError(f"{type(of).__name__} has no {name!r}")
 
     def _keep(self, name: str, value: Any) -> Any:
         if type(value) is not dict:  # its reader could change it
@@ -262,16 +297,33 @@ class View:
         return f"<{type(self._at[0]).__name__} {self._at[1]}>"
 
 
+_place = vars(View)["_at"].__set__
+"""Sets what a view shows; a view's own attributes cannot be set."""
+
 _VIEWS: dict[type[Model], type[View]] = {}
 
 
 def _view(of: Model, path: str, run: _Run) -> View:
     """Return the view of a model, of the kind that shows its fields."""
     kind = type(of)
-    if kind not in _VIEWS:
-        fields = {name: _Field(name) for name in kind.__pydantic_fields__}
-        _VIEWS[kind] = type("View", (View,), {"__slots__": (), **fields})
-    return _VIEWS[kind](of, path, run)
+    shows = _VIEWS.get(kind)
+    if shows is None:
+        shows = _VIEWS[kind] = type("View", (View,), {"__slots__": (), **_shown(kind)})
+    return shows(of, path, run)
+
+
+def _shown(kind: type[Model]) -> dict[str, object]:
+    """Return what a view of a kind of model shows: its fields, its properties and its methods."""
+    shown: dict[str, object] = {}
+    for base in reversed(kind.__mro__[: kind.__mro__.index(Model)]):
+        for name, found in vars(base).items():
+            if name.startswith(("_", "model_")):
+                continue
+            if isinstance(found, property) and found.fget is not None:
+                shown[name] = _Property(name, found.fget)
+            elif isinstance(found, FunctionType):
+                shown[name] = _Method(name, found)
+    return shown | {name: _Field(name) for name in kind.__pydantic_fields__}
 
 
 def deny(
@@ -447,10 +499,35 @@ def run(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> Policy
     Exceptions that are not meant for programs (KeyboardInterrupt, SystemExit)
     are outcomes too: a policy that calls `sys.exit(0)` has not passed.
     """
+    this = _Run()
+    outcome, reason, findings = _ended(policy, snapshot, params, this)
+    return PolicyResult(
+        policy=policy.id,
+        outcome=outcome,
+        reason=reason,
+        findings=findings,
+        reads=tuple(sorted({*this.reads, *this.there, *this.misses})),
+    )
+
+
+Brief: TypeAlias = tuple[Outcome, str, tuple[Finding, ...]]
+"""How a policy ended: outcome, reason, findings."""
+
+
+def run_briefly(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> Brief:
+    """Run a policy just as `run` does and say how it ended, without the list of what it read.
+
+    What it reads is noted all the same, for on that the outcome rests. Writing
+    the list out would be most of the time of a replay over many snapshots.
+    """
+    return _ended(policy, snapshot, params, _Run())
+
+
+def _ended(policy: Policy, snapshot: Snapshot, params: dict[str, object], this: _Run) -> Brief:
+    """Run a policy, noting in `this`, and settle how it ended."""
     global _run  # one run at a time; `deny` has no other way to know of it
     if policy.broken:
-        return PolicyResult(policy=policy.id, outcome="error", reason=f"it {policy.broken}")
-    this = _Run()
+        return "error", f"it {policy.broken}", ()
     yielded: list[Finding] = []
     outcome: Outcome = "pass"
     reason = ""
@@ -475,7 +552,7 @@ def run(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> Policy
         outcome, reason = "error", f"it raised {type(e).__name__}{_line(e, policy)}: {say(e)}"
     finally:
         _run = previous
-    return _conclude(policy, this, yielded, outcome, reason)
+    return _conclude(this, yielded, outcome, reason)
 
 
 def say(error: BaseException) -> str:
@@ -523,15 +600,15 @@ _LONGEST = 2000
 """Characters of one reason that are kept."""
 
 
-def _conclude(
-    policy: Policy, this: _Run, yielded: list[Finding], outcome: Outcome, reason: str
-) -> PolicyResult:
+def _conclude(this: _Run, yielded: list[Finding], outcome: Outcome, reason: str) -> Brief:
     """Settle the outcome from what happened: the strictest reading of it."""
+    rests_on = this.there or not CONTEXT.issuperset(this.reads)
+    if outcome == "pass" and rests_on and not (this.made or yielded or this.unclear or this.misses):
+        return "pass", _several(this.notes) if this.notes else "", ()
     kept = {id(finding) for finding in yielded}
     lost = [finding for finding in this.made if id(finding) not in kept]
     gaps = [f"{gap.missing} ({gap.source})" for gap in this.misses.values()]
     unclear = this.unclear or gaps
-    rests_on = this.there or any(path not in CONTEXT for path in this.reads)
     if outcome == "error":
         pass
     elif lost:
@@ -546,10 +623,4 @@ def _conclude(
         outcome, reason = "error", f"it ended as {outcome} without a reason"
     elif outcome in ("pass", "skip") and not rests_on:
         outcome, reason = "error", "it read no evidence, so it cannot know"
-    return PolicyResult(
-        policy=policy.id,
-        outcome=outcome,
-        reason=_clean(reason),
-        findings=tuple(yielded),
-        reads=tuple(sorted({*this.reads, *this.there, *this.misses})),
-    )
+    return outcome, _clean(reason), tuple(yielded)

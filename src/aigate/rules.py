@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aigate.collect.manifest_file import LoadedManifest, unknown_key
 from aigate.collect.policy_files import doubles, look_through, read_policies, standard_folder
+from aigate.collect.policy_packages import look_into
 from aigate.decision import PolicyInfo
 from aigate.digest import digest_bytes
 from aigate.errors import AigateError, ConfigError, PolicyCodeError, UsageError
@@ -41,9 +42,10 @@ def read_standard() -> tuple[PolicyFile, ...]:
 
 
 def policies_in_force(loaded: LoadedManifest) -> tuple[PolicyFile, ...]:
-    """Return the standard pack, unless it is left out, and the policies beside the manifest.
+    """Return the standard pack, unless it is left out, those from elsewhere, and those beside the manifest.
 
-    Raises ConfigError where none is left: an empty set has nothing to say.
+    Raises ConfigError where none is left: an empty set has nothing to say; and
+    where policies from elsewhere are not there, or not the ones required.
     """
     files, errors = _readable(loaded)
     for error in (*errors, *doubles(files)):
@@ -56,12 +58,17 @@ def _readable(loaded: LoadedManifest) -> tuple[tuple[PolicyFile, ...], tuple[Aig
     selection = loaded.manifest.policies
     files = read_standard() if selection.standard else ()
     errors: tuple[AigateError, ...] = ()
+    for number, wanted in enumerate(selection.packages):
+        more, wrong = look_into(
+            wanted, loaded.folder, place=loaded.place("policies", "packages", number, "digest")
+        )
+        files, errors = files + more, errors + wrong
     folder = loaded.folder / selection.path
     if folder.is_dir():
-        own, errors = look_through(folder, shown=selection.path)
-        files += own
+        own, wrong = look_through(folder, shown=selection.path)
+        files, errors = files + own, errors + wrong
     elif selection.path != PolicySelection().path:
-        errors = (
+        errors += (
             ConfigError(
                 f"there is no folder {selection.path!r} beside the manifest",
                 place=loaded.place("policies", "path"),
@@ -114,6 +121,8 @@ class Rules:
     policies: tuple[str, ...]
     """The ids of those that load."""
     errors: tuple[AigateError, ...]
+    files: tuple[PolicyFile, ...] = ()
+    """Everything that can be read, the standard pack too."""
 
 
 def check_rules(loaded: LoadedManifest) -> Rules:
@@ -133,7 +142,7 @@ def check_rules(loaded: LoadedManifest) -> Rules:
         params = environment_of(loaded, name).params
         if params and _trial(files, params):
             found += _misfits(loaded, name, files)
-    return Rules(environments, tuple(id for file in files for id in file.policies), tuple(found))
+    return Rules(environments, tuple(id for file in files for id in file.policies), tuple(found), readable)
 
 
 def _loading(files: tuple[PolicyFile, ...]) -> tuple[tuple[PolicyFile, ...], list[AigateError]]:

@@ -228,26 +228,23 @@ def description(s: Snapshot, *, least: int = 20) -> Findings:
 '''
 
 _TEST = '''\
-"""The policy is seen to pass, to fail, and not to know."""
+"""The policy is seen to pass, to fail, and not to know, as the gate runs it. `aigate test` runs this, and more."""
 
-from pathlib import Path
-
-from aigate.testing import change, load_policy, missing, passing_snapshot
-
-description = load_policy(Path(__file__).parents[2] / "policies" / "description.py", "house.description")
+from aigate.snapshot import Snapshot
+from aigate.testing import Gate, change, missing
 
 
-def test_a_described_model_passes() -> None:
-    described = change(passing_snapshot(), "/model/description", "Says who is likely to leave within 30 days.")
-    assert description.run(described).outcome == "pass"
+def test_a_described_model_passes(gate: Gate, passing: Snapshot) -> None:
+    described = change(passing, "/model/description", "Says who is likely to leave within 30 days.")
+    assert gate.run("house.description", described).outcome == "pass"
 
 
-def test_a_model_without_words_fails() -> None:
-    result = description.run(change(passing_snapshot(), "/model/description", ""))
+def test_a_model_without_words_fails(gate: Gate, passing: Snapshot) -> None:
+    result = gate.run("house.description", change(passing, "/model/description", ""))
     assert [finding.limit for finding in result.findings] == ["20"]
 
 
-def test_a_registry_that_does_not_answer_is_unknown() -> None:
-    result = description.run(change(passing_snapshot(), "/model", missing("MLflow answered 503")))
+def test_a_registry_that_does_not_answer_is_unknown(gate: Gate, passing: Snapshot) -> None:
+    result = gate.run("house.description", change(passing, "/model", missing("MLflow answered 503")))
     assert (result.outcome, result.reason) == ("unknown", "MLflow answered 503 (test)")
 '''

@@ -128,3 +128,10 @@ def test_a_change_that_could_not_be_judged_is_told_with_its_last_words(
     assert "cannot be used" in text
     assert "ALLOW" not in text
     assert harmless(text)
+
+
+def test_waivers_of_a_change_are_said_to_lift_nothing(reports: Path) -> None:
+    (reports / ADVICE).write_text('{"policies_changed": false, "waivers_changed": true}')
+    text = read_advice(reports)
+    assert "those of the change lift nothing here" in text
+    assert "Proposed code" not in text

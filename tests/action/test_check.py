@@ -172,5 +172,5 @@ def test_the_shape_is_kept() -> None:
     check = Check(checked=(SOUND,), errors=(WRONG,))
     found = json.loads(canonical(check))
     assert found["schema"] == "aigate.check/v1"
-    assert set(found) == {"schema", "checked", "tried", "errors"}
+    assert set(found) == {"schema", "checked", "tried", "errors", "warnings", "notes"}
     assert set(found["errors"][0]) == {"place", "message", "fix", "manifest"}

@@ -12,6 +12,8 @@ from aigate.action.checkout import checkout_of, differs, files_of, has, root_of
 from aigate.action.event import Checkout, Event, UntrustedError
 from aigate.action.inputs import Inputs
 from aigate.action.run import changes_rules, in_force
+from aigate.collect.waiver_file import load_waivers
+from aigate.waiver import WaiverBook
 
 STRICT, LAX = "floor: strict\n", "floor: lax\n"
 
@@ -116,6 +118,20 @@ def test_the_tip_of_the_base_is_taken_where_github_merged_into_it(pull: Pull) ->
     with in_force(event, pull.folder, inputs, {"RUNNER_TEMP": str(pull.temp)}) as rules:
         assert rules.base == tip
         assert (rules.root / "waivers.yaml").read_text() == "newer\n"
+        assert changes_rules(rules)
+
+
+def test_waivers_that_the_change_brings_along_are_not_in_force(pull: Pull) -> None:
+    """The gate reads those beside the manifest that is in force: the base's, or none where it has none."""
+    change = "version: 1\nwaivers: [{policy: a.b}]\n"
+    git(pull.folder, "checkout", "--quiet", "change")
+    (pull.folder / "waivers.yaml").write_text(change)
+    commit(pull.folder)
+    pull.merge()
+    assert (pull.folder / "waivers.yaml").read_text() == change
+    inputs, environ = Inputs("evaluate"), {"RUNNER_TEMP": str(pull.temp)}
+    with in_force(pull.event, pull.folder, inputs, environ) as rules:
+        assert load_waivers((rules.root / rules.manifest).parent) == WaiverBook()
         assert changes_rules(rules)
 
 

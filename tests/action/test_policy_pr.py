@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 MANIFEST = "version: 1\nsystem: churn\nmodel: {name: churn}\n"
 POLICY = '''\
-from pathlib import Path
+from pathlib import Path  # aigate: allow[files] because it tells whether it ran
 
 from aigate import Findings, Snapshot, deny, policy
 

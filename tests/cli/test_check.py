@@ -23,7 +23,12 @@ environments:
   staging:
     levels: {"*": advise}
     params: {house.rule: {least: 0.5}}
+metrics: {accuracy: {range: [0, 1], floor: 0.9}}
+stages: [{name: raw, freshness: {file: fresh.json, time: at, max_age: 2h}}]
 """
+REST = "\n".join(MANIFEST.splitlines()[-2:]) + "\n"
+"""What no manifest can do without."""
+
 HOUSE = '''\
 from datetime import timedelta
 from decimal import Decimal
@@ -49,9 +54,9 @@ class Said:
     err: str
 
 
-def check(folder: Path, *words: str) -> Said:
+def check(folder: Path, *words: str, types: bool = False) -> Said:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "aigate", "check", *words],
+        [sys.executable, "-P", "-m", "aigate", "check", *([] if types else ["--no-types"]), *words],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "HOME": str(folder)},
         capture_output=True,
@@ -97,8 +102,8 @@ def test_what_is_sound_is_a_line_a_manifest(folder: Path) -> None:
 
 
 def test_a_policy_file_stands_for_its_manifest_and_each_manifest_is_looked_at_once(folder: Path) -> None:
-    write(folder, "deep/aigate.yml", "version: 1\nsystem: deep\nmodel: {name: deep}\n")
-    write(folder, "deep/late.aigate.yaml", "version: 1\nsystem: late\nmodel: {name: late}\n")
+    write(folder, "deep/aigate.yml", "version: 1\nsystem: deep\nmodel: {name: deep}\n" + REST)
+    write(folder, "deep/late.aigate.yaml", "version: 1\nsystem: late\nmodel: {name: late}\n" + REST)
     write(folder, "deep/policies/_shared.py", "")
     words = ("policies/house.py", "./aigate.yaml", str(folder / "aigate.yaml"), "deep/policies/_shared.py")
     said = check(folder, *words)
@@ -199,7 +204,8 @@ BROKEN = {
     "raises-at-import": (HOUSE.replace("house.rule", "a.b") + "\n1 / 0\n", 13, "ZeroDivisionError"),
     "no-policy": ("x = 1\n", 0, "declares no policy"),
     "ends-its-process": (
-        HOUSE.replace("house.rule", "a.b") + "\nimport os\nos._exit(0)\n",
+        HOUSE.replace("house.rule", "a.b")
+        + "\nimport os  # aigate: allow[environment] because it ends itself\nos._exit(0)\n",
         0,
         "its process ended",
     ),
@@ -249,7 +255,11 @@ def test_everything_that_is_wrong_is_listed(folder: Path) -> None:
 
 def test_production_counts_where_nobody_lists_it(folder: Path) -> None:
     assert "production" in json.loads(check(folder, "--format", "json").out)["checked"][0]["environments"]
-    write(folder, "aigate.yaml", MANIFEST.replace("staging", "production").replace("0.5", "often"))
+    write(
+        folder,
+        "aigate.yaml",
+        MANIFEST.replace("staging", "production").replace("0.5", "often").replace('"*"', "house"),
+    )
     assert len(errors_of(folder)) == 1
 
 
@@ -343,7 +353,7 @@ def test_a_snapshot_goes_with_one_manifest(story: Path) -> None:
 
 def test_policies_get_no_credentials(folder: Path) -> None:
     """It runs what a change proposes: the environment stays with the gate."""
-    probe = "\nimport os\nassert not os.environ, sorted(os.environ)\n"
+    probe = "\nimport os  # aigate: allow[environment] because it shows that there is none\nassert not os.environ\n"
     write(folder, "policies/house.py", HOUSE + probe)
     assert check(folder).code == 0
 
@@ -354,3 +364,153 @@ def test_text_from_outside_is_harmless(folder: Path) -> None:
     assert said.code == 2
     assert "\x1b" not in said.err
     assert not [line for line in said.err.splitlines() if line.startswith("::")]
+
+
+# --- what loads and means nothing ----------------------------------------------------------------------------------------
+
+
+def test_a_manifest_that_asks_for_nothing_is_told_so_and_does_not_fail(tmp_path: Path) -> None:
+    """The gate itself will deny: here it is only said beforehand."""
+    write(tmp_path, "aigate.yaml", "version: 1\nsystem: churn\nmodel: {name: churn}\n")
+    said = check(tmp_path)
+    assert (said.code, said.out) == (0, f"ok  aigate.yaml  churn: {IN_FORCE} policies, 1 environment\n")
+    assert [line for line in said.err.splitlines() if not line.startswith("  fix: add metrics: {")] == [
+        "aigate: warning: aigate.yaml:1:1: no metric has a limit: evaluation.limits will deny every version",
+        "aigate: warning: aigate.yaml:1:1: no stage promises how fresh its data is: "
+        "freshness.promised will deny every version",
+        "  fix: add stages: [{name: <stage>, owner: <team>, freshness: {url: https://<host>/freshness.json, "
+        "time: <field>, max_age: 2h}}]",
+    ]
+
+
+def test_what_is_without_effect_is_a_mistake_with_its_place(folder: Path) -> None:
+    text = MANIFEST.replace("floor: 0.9", "floor: 0").replace("max_age: 2h", "max_age: 20h")
+    text += "objectives: {end_to_end_age: 12h}\n"
+    write(folder, "aigate.yaml", text.replace("staging:", "production:"))
+    found = {error["place"]: error for error in errors_of(folder)}
+    assert sorted(found) == ["aigate.yaml:10:30", "aigate.yaml:6:13", "aigate.yaml:8:44"]
+    assert "every policy only advises in production" in found["aigate.yaml:6:13"]["message"]
+    assert "floor 0 of accuracy can never fail" in found["aigate.yaml:8:44"]["message"]
+    assert "raw add up to 20h" in found["aigate.yaml:10:30"]["message"]
+    assert all(error["fix"] for error in found.values())
+
+
+def test_recorded_evidence_says_on_how_few_rows_a_margin_is_to_be_shown(story: Path) -> None:
+    text = (story / "aigate.yaml").read_text()
+    tight = text.replace(
+        "    max_drop:\n      value: 0.02", "    confidence: 0.95\n    max_drop:\n      value: 0.00001"
+    )
+    assert tight != text
+    (story / "aigate.yaml").write_text(tight)
+    assert check(story).code == 0, "nobody knows the rows yet"
+    (error,) = errors_of(story, "--snapshot", "snapshot.json")
+    assert "can never be shown on" in error["message"]
+    assert error["place"].startswith("aigate.yaml:")
+
+
+def test_a_hidden_input_is_a_mistake_and_one_that_is_allowed_is_told(folder: Path) -> None:
+    house = HOUSE.replace("    if s.owner", "    now = datetime.now()\n    if s.owner")
+    write(folder, "policies/house.py", house.replace("import timedelta", "import datetime, timedelta"))
+    said = check(folder)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "aigate: policies/house.py:10:11: datetime.datetime.now reads the clock, and a replay would read another "
+        "time (clock)\n  fix: use s.now: the one time of the decision, recorded with it\n"
+    )
+    text = house.replace(
+        "now = datetime.now()", "import uuid  # aigate: allow[random] because its version is shown"
+    )
+    write(folder, "policies/house.py", text)
+    said = check(folder)
+    assert (said.code, said.out[:4]) == (0, "ok  ")
+    assert said.err.startswith("aigate: warning: policies/house.py:10:5: uuid differs from run to run")
+    assert said.err.endswith("and is allowed: its version is shown\n")
+    found = json.loads(check(folder, "--format", "json").out)
+    assert [problem["place"] for problem in found["warnings"]] == ["policies/house.py:10:5"]
+
+
+def test_types_are_checked_with_their_places(folder: Path) -> None:
+    house = HOUSE.replace("s.owner is None", "s.ownr is None")
+    write(folder, "policies/house.py", house)
+    said = check(folder, types=True)
+    assert said.code == 2
+    assert (
+        'policies/house.py:10:8: "Snapshot" has no attribute "ownr"; maybe "owner"? (attr-defined)'
+        in said.err
+    )
+    write(
+        folder,
+        "policies/house.py",
+        HOUSE.replace("\n\n\n@policy", "\n\n\ndef helper(x):\n    return x\n\n\n@policy"),
+    )
+    said = check(folder, types=True)
+    assert said.code == 0
+    assert "warning: policies/house.py:7:1: Function is missing" in said.err
+    write(folder, "policies/house.py", HOUSE)
+    assert check(folder, types=True) == check(folder)
+
+
+def test_a_configuration_of_mypy_in_the_checkout_is_not_read(folder: Path) -> None:
+    """It may name a plug-in, which would run with the gate's environment."""
+    write(
+        folder,
+        "plug.py",
+        "from pathlib import Path\nPath('was-run').touch()\ndef plugin(v): raise SystemExit\n",
+    )
+    for name, head in (("mypy.ini", "[mypy]"), ("setup.cfg", "[mypy]"), ("pyproject.toml", "[tool.mypy]")):
+        plugins = '["plug.py"]' if name.endswith("toml") else "plug.py"
+        write(folder, name, f"{head}\nplugins = {plugins}\n")
+    write(folder, "mypy/__main__.py", "from pathlib import Path\nPath('was-run').touch()\n")
+    write(folder, "mypy/__init__.py", "")
+    said = check(folder, types=True)
+    assert (said.code, said.err) == (0, "")
+    assert not list(folder.rglob("was-run"))
+
+
+WAIVER = """\
+version: 1
+waivers:
+  - policy: house.rule
+    key: x
+    registry: https://mlflow.example
+    model: churn
+    version: 2
+    created_at: 2026-11-20T12:00:00Z
+    reason: retraining is due
+    approver: user:r.okoye
+    approved_on: 2026-11-20T12:00:00Z
+    expires: 2026-11-27T12:00:00Z
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "says"),
+    [
+        (WAIVER, "", ""),
+        (WAIVER.replace("house.rule", "house.rul"), "waivers.yaml:3", "did you mean 'house.rule'"),
+        (
+            WAIVER.replace("    key", "    environment: stagin\n    key"),
+            "waivers.yaml:3",
+            "did you mean 'staging'",
+        ),
+        (
+            WAIVER.replace("house.rule", "ownership.stages"),
+            "waivers.yaml:3",
+            "at level require in production",
+        ),
+        (WAIVER.replace("    key: x\n", ""), "waivers.yaml:3", "the key 'key' is required"),
+        (WAIVER.replace("waivers:", "waivrs:"), "waivers.yaml:2:1", "did you mean 'waivers'"),
+        (WAIVER + WAIVER[WAIVER.index("  - ") :], "waivers.yaml:13", "waives the same already"),
+    ],
+    ids=["sound", "policy", "environment", "require", "malformed", "unreadable", "twice"],
+)
+def test_a_waiver_that_can_lift_nothing_is_a_mistake(folder: Path, text: str, place: str, says: str) -> None:
+    write(
+        folder,
+        "aigate.yaml",
+        MANIFEST.replace("  staging:", "  production: {levels: {ownership: require}}\n  staging:"),
+    )
+    write(folder, "waivers.yaml", text)
+    errors = errors_of(folder)
+    assert [error["place"] for error in errors] == ([place] if place else [])
+    assert all(says in error["message"] and error["fix"] for error in errors)

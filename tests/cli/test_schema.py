@@ -76,6 +76,45 @@ def test_editors_and_the_gate_agree(schema: dict[str, Any], old: str, new: str) 
     assert bool(complaints(schema, text)) == refused
 
 
+ENTRY = """\
+version: 1
+waivers:
+  - policy: freshness.stage
+    key: features
+    registry: https://mlflow.example
+    model: churn
+    version: 2
+    reason: the backfill runs on Monday
+    approver: user:kai
+    approved_on: 2026-11-21
+    expires: 2026-12-01
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fine"),
+    [
+        ("version: 2", "version: '2'", True),
+        ("version: 2", "version: 2\n    covers: fail\n    findings: 3", True),
+        ("key: features", "key: ''", True),
+        ("    key: features\n", "", False),
+        ("    expires: 2026-12-01\n", "", False),
+        ("expires", "expiry", False),
+        ("freshness.stage", "'*'", False),
+        ("version: 2", "version: 2\n    covers: error", False),
+        ("version: 1", "version: 3", False),
+    ],
+)
+def test_editors_complete_waivers_too(
+    capsys: pytest.CaptureFixture[str], old: str, new: str, fine: bool
+) -> None:
+    assert run(["schema", "--waivers"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert complaints(schema, ENTRY) == []
+    assert (complaints(schema, ENTRY.replace(old, new, 1)) == []) is fine
+
+
 def test_a_misspelt_key_is_named(schema: dict[str, Any]) -> None:
     (complaint,) = complaints(
         schema, DESIGN.replace("system:", "sistem:").replace("version", "system: a\nversion")

@@ -9,7 +9,8 @@ import pytest
 from aigate.collect.manifest_file import parse_manifest
 from aigate.collect.strict_yaml import load_yaml
 from aigate.manifest import Manifest
-from aigate.policy import Policy, show_params
+from aigate.policy import CONTEXT, Policy, show_params
+from aigate.testing import passing_snapshot
 from standard_pack import files, pack
 
 README = Path(__file__).parent.parent.parent / "policies" / "README.md"
@@ -74,6 +75,34 @@ def test_a_policy_explains_itself(id: str) -> None:
     assert policy.title.endswith(".")
     assert len(policy.title) <= 110
     assert id.partition(".")[0] in {file.shown.removesuffix(".py").rpartition("/")[2] for file in files()}
+
+
+_NAMED = {
+    "challenger": "version|challenger|measurement",
+    "champion": "version|champion|measurement",
+    "comparisons": "per-row",
+    "end_to_end": "end_to_end",
+    "metrics": "metrics|measurement|version",
+    "model": "registered model",
+    "owner": "",  # whose a finding is
+    "runbooks": "runbooks",
+    "stages": "stages",
+    "thresholds": "limit|provenance|threshold|value",
+}
+"""What the catalogue calls each part of a snapshot."""
+
+
+@pytest.mark.parametrize("id", sorted(pack()))
+def test_the_evidence_that_is_named_is_the_evidence_that_is_read(id: str) -> None:
+    """A part that is read goes by one of its names, and a part that is named as in the snapshot is read."""
+    (evidence,) = re.findall(r"^- Evidence: (.+)$", entries()[id], flags=re.MULTILINE)
+    results = [pack()[id].run(passing_snapshot(question)) for question in ("promote", "retain")]
+    read = {path.split("/")[1] for result in results for path in result.reads if path not in CONTEXT}
+    owners_only = {"stages"} if id == "provenance.measured_with" else set()
+    for part in read - owners_only:
+        assert re.search(_NAMED[part], evidence), (part, evidence)
+    for part in set(re.findall(r"`(\w+)\b", evidence)) & set(_NAMED) - {"model"}:  # provenance has one, too
+        assert part in read, (part, read)
 
 
 def manifests() -> Iterator[str]:

@@ -327,6 +327,40 @@ def advise() -> Decision:
     )
 
 
+def waived() -> Decision:
+    """All that failed is let stand, and waivers of every kind that did nothing lie beside."""
+
+    def use(policy: str, key: str, days: float, **fields: Any) -> WaiverUse:
+        until = NOW + timedelta(days=days)
+        given = {"who": "user:kai", "reason": "GOV-481", "until": until, **fields}
+        return WaiverUse(policy=policy, key=key, **given)
+
+    late = LATE.model_copy(update={"waived": "by user:kai until 2026-11-23T21:18:00Z: GOV-481"})
+    lost = judgement("freshness.end_to_end", "unknown", reason=f"{_DOWN} (https://prom.example)")
+    return decision(
+        *passes("freshness.stage", "freshness.end_to_end"),
+        judgement("freshness.stage", "fail", late),
+        lost.model_copy(update={"waived": "by user:kai until 2026-12-11: GOV-482"}),
+        waivers=Waivers(
+            applied=(
+                use("freshness.stage", "features", 2, soon=True, nth=1, line=3),
+                use("freshness.end_to_end", "", 20, nth=2, line=15),
+            ),
+            expired=(
+                use("evaluation.floor", "accuracy", -1, why="it ran out", nth=3, line=27),
+                use(
+                    "(unreadable)", "", 0, until=None, why="malformed: the key 'expires' is required", line=39
+                ),
+            ),
+            unused=(
+                use("freshness.stage", "features", 9, why="it is for v1, and v2 is asked about", line=44),
+            ),
+            refused=(use("pipeline.rollback", "model", 9, why="the policy is at level require", line=56),),
+            elsewhere=(use("freshness.stage", "features", 9, why="it is for the model fraud", line=68),),
+        ),
+    )
+
+
 def no_owner() -> Decision:
     finding = Finding(
         message="nobody answers for churn: the manifest names no owner",
@@ -405,6 +439,7 @@ CASES: dict[str, Case] = {
     "deny-and-unknown": Case(deny_and_unknown()),
     "no-version": Case(no_version()),
     "advise": Case(advise()),
+    "waived": Case(waived(), act="aigate promote --version 2"),
     "no-owner": Case(no_owner()),
     "forty": Case(forty()),
     "keep": Case(keep()),

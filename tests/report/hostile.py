@@ -87,6 +87,9 @@ def everywhere(text: str) -> Decision:
             "a.fail", "fail", finding, finding.model_copy(update={"waived": text or "x"}), file=text, **info
         ),
         judgement("a.unknown", "unknown", reason=text.strip() or "x", file=text, **info),
+        judgement("a.lifted", "unknown", reason=text.strip() or "x", file=text, **info).model_copy(
+            update={"waived": text or "x"}
+        ),
         judgement("a.error", "error", reason=text.strip() or "x", file=text, **info),
         judgement("a.advice", "fail", finding, level="advise", file=text, **info),
         judgement("a.skip", "skip", reason=text.strip() or "x", file=text, **info),
@@ -95,7 +98,12 @@ def everywhere(text: str) -> Decision:
         evidence=(silent, source(f"2{n}"[:200], text)),
         owner=Owner(team=n, contact=n, escalation=n),
         runbooks=(Runbook(blames="default", path=n, exists=missing(text, text)),),
-        waivers=Waivers(applied=(use,), expired=(use,), unused=(use,)),
+        waivers=Waivers(
+            applied=(use.model_copy(update={"soon": True}),),
+            expired=(use,),
+            unused=(use,),
+            refused=(use.model_copy(update={"why": text, "line": 3}),),
+        ),
         system=n,
         environment=n,
         alias=n,

@@ -57,7 +57,7 @@ def test_the_record_has_these_fields_and_no_others() -> None:
     """A new field is a decision about the schema's version, not an accident of the model."""
     assert set(_fields()) == {
         "schema", "id", "verdict", "exit_code", "reason", "question", "system", "environment", "model", "alias",
-        "subject", "holder", "owner", "runbooks", "now", "judgements", "waivers", "counts", "bound", "evidence",
+        "subject", "holder", "owner", "runbooks", "now", "judgements", "waivers", "waivers_digest", "counts", "bound", "evidence",
         "snapshot_digest", "manifest_digest", "policies_digest", "isolation", "versions", "actor", "previous",
     }  # fmt: skip
 
@@ -197,6 +197,14 @@ def test_a_whole_record_that_is_no_decision_is_refused(edit: dict[str, Any], wor
 def test_a_record_from_before_a_field_was_added_is_still_read() -> None:
     older = _fields()
     del older["previous"]
+    assert read_record(_signed(older)) == _DENY
+
+
+def test_a_record_from_before_there_were_waivers_is_read() -> None:
+    older = _fields()
+    del older["waivers_digest"], older["waivers"]["refused"], older["waivers"]["elsewhere"]
+    for row in older["judgements"]:
+        del row["waived"]
     assert read_record(_signed(older)) == _DENY
 
 

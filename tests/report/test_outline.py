@@ -235,6 +235,28 @@ def test_what_a_pass_or_a_failure_leaves_open_is_said() -> None:
     assert _outline(made).notes == ("a.pass: point estimates", "b.fail: one stage has no promise")
 
 
+def test_every_waiver_that_did_nothing_or_soon_will_is_said_and_those_of_other_models_are_not() -> None:
+    assert _outline(CASES["waived"].decision).notes == (
+        "waiver runs out in 2d: waivers.yaml:3, freshness.stage features, by user:kai until "
+        "2026-11-23T21:18:00Z (GOV-481)",
+        "waiver ran out: waivers.yaml:27, evaluation.floor accuracy, by user:kai until 2026-11-20T21:18:00Z "
+        "(GOV-481)",
+        "waiver is no entry: waivers.yaml:39, (unreadable), by user:kai (GOV-481): malformed: the key 'expires' "
+        "is required",
+        "waiver does not count: waivers.yaml:56, pipeline.rollback model, by user:kai until "
+        "2026-11-30T21:18:00Z (GOV-481): the policy is at level require",
+        "waiver not needed: waivers.yaml:44, freshness.stage features, by user:kai until 2026-11-30T21:18:00Z "
+        "(GOV-481): it is for v1, and v2 is asked about",
+    )
+
+
+def test_what_could_not_be_assessed_and_is_waived_is_shown_and_counted() -> None:
+    outline = _outline(CASES["waived"].decision)
+    assert "2 waived" in outline.coverage
+    (row,) = [row for row in outline.rows if row.policy == "freshness.end_to_end"]
+    assert (row.status, row.said[:13], row.origin[:11]) == ("WAIVED", "not assessed:", "by user:kai")
+
+
 def test_waivers_without_effect_are_said() -> None:
     assert _outline(CASES["advise"].decision).notes == (
         "waiver ran out: evaluation.floor, by m.ito until 2026-11-20T21:18:00Z (demo)",

@@ -8,8 +8,10 @@ from datetime import timedelta
 from aigate.act.desk import LEASE, Acting, Desk, elapsed, open_desk
 from aigate.bound import differing, parts, whole
 from aigate.collect.manifest_file import LoadedManifest
+from aigate.collect.waiver_file import NAME as WAIVERS
+from aigate.collect.waiver_file import read_waivers
 from aigate.decision import Decision
-from aigate.digest import canonical
+from aigate.digest import canonical, digest_bytes
 from aigate.enforce.ledger import LostTicketError
 from aigate.enforce.move import MoveDone, carry_out, is_version, reconcile
 from aigate.enforce.receipts import RECEIPT, head_in, receipt
@@ -189,6 +191,8 @@ class _Promotion:
         with judges(self.loaded, asked.environment, asked.limits) as ready:
             if ready.policies != decision.policies_digest:
                 return self._act("changed", 3, "the policies changed since it was decided", live, to)
+            if ready.waivers != decision.waivers_digest:
+                return self._act("changed", 3, "the waivers changed since it was decided", live, to)
             intent = self._intent(live, to, glass)
             try:
                 done = carry_out(desk.site, intent, self._recheck(ready))
@@ -237,6 +241,7 @@ class _Promotion:
             "alias": (given.alias, now.alias),
             "manifest": (given.manifest_digest, now.manifest_digest),
             "policies": (given.policies_digest, now.policies_digest),
+            "waivers": (given.waivers_digest, now.waivers_digest),
             "subject": (given.subject, now.subject),
             "champion": (given.holder, now.holder),
         }
@@ -298,12 +303,28 @@ class _Promotion:
                 return f"what it rests on cannot be read again: {e.message}"
             if changed := differing(decision.bound, parts(second)):
                 return f"changed since it was decided: {', '.join(changed)}"
+            if lapsed := self._waivers_now(decision):
+                return lapsed
             if _judged(first) == _judged(second) or decision.verdict != "allow":
                 return ""
             again = ready.decide(second, decision.actor)
             return "" if again.verdict == "allow" else f"it would be {again.verdict} by now: {again.reason}"
 
         return look_again
+
+    def _waivers_now(self, decision: Decision) -> str:
+        """Return why the waivers of a decision no longer hold: edited, or run out while it was acted upon."""
+        try:
+            data = read_waivers(self.loaded.folder / WAIVERS)
+        except AigateError as e:
+            return f"the waivers cannot be read again: {e.message}"
+        if (None if data is None else digest_bytes(data)) != decision.waivers_digest:
+            return "changed since it was decided: waivers"
+        now = self.desk.now()
+        for use in decision.waivers.applied:
+            if decision.verdict == "allow" and (use.until is None or use.until <= now):
+                return f"the waiver of {use.policy} {use.key} ran out meanwhile".replace("  ", " ")
+        return ""
 
     def _finished(self, done: MoveDone, live: Identity | None, to: Identity, glass: Glass | None) -> Act:
         desk = self.desk

@@ -15,7 +15,7 @@ from pathlib import Path
 from aigate.action.checkout import differs
 from aigate.action.event import UntrustedError, read_event
 from aigate.action.inputs import ADVICE, ADVICE_RECORD, RECORD, REPORTS_VARIABLE, SNAPSHOT, read_inputs
-from aigate.action.run import in_force, workspace
+from aigate.action.run import Rules, in_force, workspace
 from aigate.action.runner import last_words
 from aigate.collect.manifest_file import load_manifest
 from aigate.collect.snapshot_file import load_snapshot
@@ -26,6 +26,8 @@ from aigate.report.clean import clean, markdown_code, markdown_text
 from aigate.report.json import read_record, record
 
 _MOST = 20
+_BESIDE = {"policies_changed": "policies", "waivers_changed": "waivers.yaml"}
+"""What else a change may touch, and what is not tried out."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,8 @@ def advise(environ: Mapping[str, str]) -> int:
     event, start = read_event(environ), workspace(environ)
     decided = read_record((reports / RECORD).read_bytes())
     with in_force(event, start, inputs, environ) as rules:
-        policies = str(Path(rules.manifest).parent / "policies")
-        changed = bool(rules.base) and differs(rules.checkout, rules.base, "HEAD", (policies,))
-        (reports / ADVICE).write_text(json.dumps({"policies_changed": changed}))
+        touched = {name: _touches(rules, file) for name, file in _BESIDE.items()}
+        (reports / ADVICE).write_text(json.dumps(touched))
         ours, theirs = rules.root / rules.manifest, rules.checkout / rules.manifest
         if theirs.is_symlink() or not theirs.resolve().is_relative_to(rules.checkout):
             raise UntrustedError(f"{rules.manifest}: it is a link, and no link of a change is followed")
@@ -61,6 +62,12 @@ def advise(environ: Mapping[str, str]) -> int:
         )
     (reports / ADVICE_RECORD).write_bytes(record(answer.decision))
     return 0
+
+
+def _touches(rules: Rules, name: str) -> bool:
+    """Whether the change touches what lies under a name beside the manifest."""
+    path = str(Path(rules.manifest).parent / name)
+    return bool(rules.base) and differs(rules.checkout, rules.base, "HEAD", (path,))
 
 
 def compare(decided: Decision, ahead: Decision | None) -> Advice:
@@ -83,7 +90,9 @@ def _outcomes(decision: Decision) -> dict[str, str]:
     }
 
 
-def render(advice: Advice, *, policies_changed: bool, trouble: str = "") -> str:
+def render(
+    advice: Advice, *, policies_changed: bool, waivers_changed: bool = False, trouble: str = ""
+) -> str:
     """Return the advice as Markdown, which says first that it is none of the decision."""
     lines = ["### With your change"]
     if not advice.ahead:
@@ -108,6 +117,11 @@ def render(advice: Advice, *, policies_changed: bool, trouble: str = "") -> str:
             "The change touches `policies/` as well. Proposed code is not run here: "
             "the job of `policy-pr.yml` checks and tests it."
         )
+    if waivers_changed:
+        lines.append(
+            "The change touches `waivers.yaml` as well. A waiver counts once it is on the protected branch: "
+            "those of the change lift nothing here."
+        )
     lines.append("This is advice. What decides is the base's manifest, until the change is merged.")
     return "\n\n".join(lines) + "\n"
 
@@ -127,6 +141,5 @@ def read_advice(reports: Path) -> str:
         ahead = read_record((reports / ADVICE_RECORD).read_bytes())
     except (OSError, AigateError):
         trouble = last_words(reports / "advise.txt")
-    return render(
-        compare(decided, ahead), policies_changed=bool(said.get("policies_changed")), trouble=trouble
-    )
+    touched = {name: bool(said.get(name)) for name in _BESIDE}
+    return render(compare(decided, ahead), **touched, trouble=trouble)

@@ -29,13 +29,23 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("aigate.cli.status", "Say what is in service, and what stands in the way."),
     "why": ("aigate.cli.why", "Say why a version was allowed, and verify it."),
     "audit": ("aigate.cli.audit", "Find edits of the ledger, moves without an entry, changed files."),
+    "replay": (
+        "aigate.cli.replay",
+        "Make a recorded decision again, or backtest policies on what was recorded.",
+    ),
+    "drill": (
+        "aigate.cli.drill",
+        "Put each known failure into the evidence, and show which policy catches it.",
+    ),
     "keys": ("aigate.cli.keys", "Make and show the keys for a guarded MLflow server."),
+    "waive": ("aigate.cli.waive", "Write leave for the finding at hand: exact, with a reason and an end."),
     "policies": ("aigate.cli.policies", "List the policies in force, with their parameters."),
     "check": (
         "aigate.cli.check",
         "Say whether manifests and policies load, for every environment; asks nothing of the world.",
     ),
-    "schema": ("aigate.cli.schema", "Print the manifest's JSON Schema."),
+    "test": ("aigate.cli.test", "Run the tests of the policies, and prove that each of them can say no."),
+    "schema": ("aigate.cli.schema", "Print the manifest's JSON Schema, or that of the waivers."),
     "demo": ("aigate.cli.demo", "Walk through a real failure on a real MLflow server."),
 }
 """Every command: where it lives, and its help in one line. Only the one that is called is imported."""

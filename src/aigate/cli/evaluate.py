@@ -68,7 +68,7 @@ NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 @click.option(
     "--untrusted-manifest",
     is_flag=True,
-    help="The manifest comes from a change under review: reach no private address for it.",
+    help="The manifest comes from a change under review: reach no private address for it, count no waiver.",
 )
 def command(
     model: str | None,
@@ -100,7 +100,8 @@ def command(
         refuse_beside_snapshot(model, to, tracking_uri, save_snapshot)
         recorded = load_snapshot(snapshot)
         refuse_other(environment, recorded.environment)
-        answer = evaluate_snapshot(loaded, recorded, actor(dict(world().environ)))
+        asks = actor(dict(world().environ))
+        answer = evaluate_snapshot(loaded, recorded, asks, trusted=not untrusted_manifest)
     else:
         request = Request(
             question="promote" if question == "promote" else "retain",

@@ -73,6 +73,7 @@ def command(
         show(line)
     show("next: fill in what stands between < and > in aigate.yaml, and take away the # before it; then")
     show("aigate doctor", "what is reachable, and what is missing", widths=(15,), indent="  ")
+    show("aigate test", "can every policy say no?", widths=(15,), indent="  ")
     show("aigate evaluate", "may the challenger take the alias?", widths=(15,), indent="  ")
     return 0
 

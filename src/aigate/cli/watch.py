@@ -383,6 +383,7 @@ def _details(tick: "Tick") -> Iterator[str]:
             owner = f" ({failure.owner})" if failure.owner else ""
             yield f"{failure.policy} [{failure.blames}]: {failure.message}{owner}"
         yield from (f"? {words}" for words in tick.unclear)
+    yield from (f"~ {words}" for words in tick.waived)
     yield from tick.why
     for act in tick.acts:
         entry = f" (ledger entry {act.seq})" if act.seq is not None else ""

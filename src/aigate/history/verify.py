@@ -13,10 +13,12 @@ from aigate.gate import evaluate_snapshot
 from aigate.history.papers import content_of, paper_of
 from aigate.history.sight import Sight
 from aigate.ledger import Chain, Identity, Intent, check_anchor
-from aigate.report.json import read_record, short
+from aigate.replay import compared, once_more
+from aigate.report.json import decision_id, read_record, short
 from aigate.rules import policies_digest, policies_in_force
 from aigate.snapshot import Snapshot
 from aigate.values import Evident, gap
+from aigate.waiver import book_of, unfounded
 
 
 def chain_looks(chain: Chain, told: Explanation) -> Iterator[Look]:
@@ -109,7 +111,11 @@ def decided_again(snapshot: Snapshot, recorded: Decision) -> Look:
         versions=recorded.versions,
         actor=recorded.actor,
         previous=recorded.previous,
+        waivers=recorded.waivers,
+        waivers_digest=recorded.waivers_digest,
     )
+    if wrong := unfounded(recorded):
+        return Look(name="decision", state="bad", words=wrong)
     again = decide(snapshot, recorded.judgements, setting)
     for name in ("verdict", "reason", "exit_code", "question", "alias", "subject", "holder"):
         if getattr(again, name) != getattr(recorded, name):
@@ -141,15 +147,11 @@ def evaluated_again(sight: Sight, snapshot: Snapshot, recorded: Decision) -> Loo
     try:
         if policies_digest(policies_in_force(loaded)) != recorded.policies_digest:
             return note("the policies are others now")
-        again = evaluate_snapshot(loaded, snapshot, sight.actor).decision
+        again = evaluate_snapshot(loaded, snapshot, sight.actor, waivers=book_of(recorded)).decision
     except AigateError as e:
         return note(f"they could not be run again: {e.message}")
-    kept = ("actor", "versions", "isolation", "previous", "waivers", "snapshot_digest")
-    again = again.model_copy(update={name: getattr(recorded, name) for name in kept})
-    at = _first_difference(
-        recorded.model_dump(mode="json", by_alias=True, exclude_unset=True),
-        again.model_dump(mode="json", by_alias=True),
-    )
+    told = compared(decision_id(recorded), recorded, once_more(recorded, again))
+    at = None if told.first is None else told.first.at
     if at is None:
         return Look(
             name="policies",
@@ -165,26 +167,6 @@ def evaluated_again(sight: Sight, snapshot: Snapshot, recorded: Decision) -> Loo
         words=f"evaluated again today with the same evidence: same verdict, and {at} differs "
         f"(it was recorded by aigate {recorded.versions.aigate})",
     )
-
-
-def _first_difference(one: Any, other: Any, at: str = "") -> str | None:
-    """Return where two plain values first differ, as a JSON pointer; None where they are the same.
-
-    What only `other` has is younger than `one`, and no difference.
-    """
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in sorted(one):
-            if key not in other:
-                return f"{at}/{key}"
-            if (found := _first_difference(one[key], other[key], f"{at}/{key}")) is not None:
-                return found
-        return None
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = enumerate(zip(one, other, strict=True))
-        return next(
-            (f for i, (a, b) in pairs if (f := _first_difference(a, b, f"{at}/{i}")) is not None), None
-        )
-    return None if one == other else at or "/"
 
 
 def version_look(then: Identity | None, version: str, registry: Evident[Registry]) -> Look:

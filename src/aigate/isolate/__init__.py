@@ -329,7 +329,9 @@ def _differing(ids: list[str], given: list[tuple[str, str, str]]) -> str:
     return "; ".join(words)
 
 
-def _start(groups: int) -> "tuple[subprocess.Popen[bytes], list[IO[bytes]], list[int]]":
+def _start(
+    groups: int, module: str = "child"
+) -> "tuple[subprocess.Popen[bytes], list[IO[bytes]], list[int]]":
     """Start an interpreter that knows the parent's import path and nothing else of it; give it the pipes."""
     import subprocess
 
@@ -338,7 +340,8 @@ def _start(groups: int) -> "tuple[subprocess.Popen[bytes], list[IO[bytes]], list
     path += [package] if package not in path else []
     # Looking for garbage among what is being imported would be a twentieth of the child's time.
     code = (
-        f"import gc, sys; gc.disable(); sys.path[:] = {path!r}; from aigate.isolate.child import main; main()"
+        f"import gc, sys; gc.disable(); sys.path[:] = {path!r}; "
+        f"from aigate.isolate.{module} import main; main()"
     )
     # No -I, which would also ignore the hash seed: policies that walk through a set give the same
     # bytes on each run. The child clears its environment before any policy is loaded.

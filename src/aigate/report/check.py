@@ -71,6 +71,10 @@ class Check(Model):
     checked: tuple[Checked, ...] = ()
     tried: tuple[Tried, ...] = ()
     errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    """What is worth knowing and changes no exit code: an exemption, a rule that more evidence would bring to life."""
+    notes: tuple[str, ...] = ()
+    """What was not looked at, and why."""
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +86,7 @@ def render(check: Check, ctx: ReportContext) -> str:
     """Return what is in force as text, a line a manifest. Mistakes are for standard error, one by one."""
     rows: list[tuple[str, ...]] = [("ok", found.manifest, _in_force(found)) for found in check.checked]
     rows += [row for tried in check.tried for row in _tried(tried)]
+    rows += [("note:", note) for note in check.notes]
     cells = [[clean(cell, _LONGEST, ascii_only=not ctx.unicode) for cell in row] for row in rows]
     return disarm("".join("  ".join(row).rstrip() + "\n" for row in cells))
 
@@ -93,18 +98,34 @@ def render_json(check: Check, ctx: ReportContext) -> str:
 
 def render_markdown(check: Check) -> str:
     """Return a check as Markdown, for a job's summary."""
+    besides = _besides(check)
     if check.errors:
-        rows = [_problem(problem) for problem in check.errors[:MOST_SHOWN]]
-        left = len(check.errors) - MOST_SHOWN
-        rows += [f"- {left} more"] if left > 0 else []
-        return f"## ⛔ {_count(len(check.errors), 'mistake')} in the rules\n\n" + "\n".join(rows) + "\n"
+        rows = _listed(check.errors)
+        return (
+            f"## ⛔ {_count(len(check.errors), 'mistake')} in the rules\n\n"
+            + "\n".join(rows)
+            + "\n"
+            + besides
+        )
     rows = [f"- {_text(found.manifest)}: {_text(_in_force(found))}" for found in check.checked]
     rows += [
         f"- on {_text(tried.snapshot)}: {_text(tried.counts)}"
         + (f". {_text(tried.note)}" if tried.note else "")
         for tried in check.tried
     ]
-    return "## ✅ The rules load\n\n" + "\n".join(rows) + "\n"
+    return "## ✅ The rules load\n\n" + "\n".join(rows) + "\n" + besides
+
+
+def _listed(problems: tuple[Problem, ...]) -> list[str]:
+    rows = [_problem(problem) for problem in problems[:MOST_SHOWN]]
+    left = len(problems) - MOST_SHOWN
+    return rows + ([f"- {left} more"] if left > 0 else [])
+
+
+def _besides(check: Check) -> str:
+    """Return what is worth knowing, and what was not looked at."""
+    rows = [*_listed(check.warnings), *(f"- {_text(note)}" for note in check.notes)]
+    return "\n**Worth knowing**\n\n" + "\n".join(rows) + "\n" if rows else ""
 
 
 def summary(check: Check) -> str:

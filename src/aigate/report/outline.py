@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from aigate.decision import Decision, Finding, Judgement, Severity
+from aigate.decision import Decision, Finding, Judgement, Severity, WaiverUse
 from aigate.report.context import ReportContext
 from aigate.snapshot import Runbook
-from aigate.values import gap, show_instant
+from aigate.values import gap, show_duration, show_instant
+from aigate.waiver import show_until
 
 Status = Literal["fail", "unknown", "error", "WAIVED", "advice"]
 
@@ -69,7 +70,7 @@ class Outline:
     skips: tuple[tuple[str, str], ...]
     """Policies that do not apply, with the reason."""
     notes: tuple[str, ...]
-    """Waivers that did nothing, and what a pass or a failure leaves open."""
+    """Waivers that did nothing or soon will, and what a pass or a failure leaves open."""
     steps: tuple[Step, ...]
 
 
@@ -104,7 +105,7 @@ def _coverage(decision: Decision) -> tuple[str, ...]:
     for status, number in (
         ("unknown", statuses.count("unknown")),
         ("error", statuses.count("error")),
-        ("waived", sum(len(j.result.findings) - len(j.standing) for j in decision.judgements)),
+        ("waived", sum(waived_in(j) for j in decision.judgements)),
         ("advice", statuses.count("advice")),
     ):
         if number:
@@ -143,8 +144,16 @@ def status_of(judgement: Judgement) -> Status | None:
             return None
         case "fail" if not judgement.standing:
             return "WAIVED"
+        case "unknown" if not judgement.open:
+            return "WAIVED"
         case outcome:
             return outcome if judgement.counts else "advice"
+
+
+def waived_in(judgement: Judgement) -> int:
+    """Return how much of a judgement is let stand: its waived findings, or that it could not be assessed."""
+    unknown = judgement.result.outcome == "unknown" and not judgement.open
+    return len(judgement.result.findings) - len(judgement.standing) + unknown
 
 
 def by_severity(decision: Decision) -> list[Judgement]:
@@ -163,7 +172,9 @@ def _rows_of(judgement: Judgement) -> Iterator[Row]:
         return
     first = 0
     if result.outcome != "fail":
-        yield Row(status, policy, f"not assessed: {result.reason}" if status == "advice" else result.reason)
+        assessed = status in ("unknown", "error")
+        words = result.reason if assessed else f"not assessed: {result.reason}"
+        yield Row(status, policy, words, judgement.waived if status == "WAIVED" else "")
         first = 1
     standing = judgement.standing
     for nth, finding in enumerate(result.findings, first):
@@ -193,14 +204,30 @@ def _names(message: str, text: str) -> bool:
 
 
 def _notes(decision: Decision) -> Iterator[str]:
-    for words, waivers in (("ran out", decision.waivers.expired), ("not needed", decision.waivers.unused)):
-        for waiver in waivers:
-            what = f"{waiver.policy} {waiver.key}".strip()
-            yield f"waiver {words}: {what}, by {waiver.who} until {show_instant(waiver.until)} ({waiver.reason})"
+    found = decision.waivers
+    for use in found.applied:
+        if use.soon and use.until is not None:
+            yield f"waiver runs out in {show_duration(use.until - decision.now)}: {_waiver(use)}"
+    for words, uses in (
+        ("ran out", found.expired),
+        ("does not count", found.refused),
+        ("not needed", found.unused),
+    ):
+        for use in uses:
+            yield f"waiver {'is no entry' if use.until is None else words}: {_waiver(use)}"
     for judgement in decision.judgements:
         result = judgement.result
         if result.outcome in ("pass", "fail") and result.reason:
             yield f"{judgement.info.id}: {result.reason}"
+
+
+def _waiver(use: WaiverUse) -> str:
+    """Name a waiver: what it is for, who gave it until when and why, and why it does not count."""
+    place = f"waivers.yaml:{use.line}, " if use.line else ""
+    what = f"{use.policy} {use.key}".strip()
+    until = "" if use.until is None else f" until {show_until(use.until)}"
+    why = "" if use.why in ("", "it ran out") else f": {use.why}"
+    return f"{place}{what}, by {use.who}{until} ({use.reason or 'no reason'}){why}"
 
 
 def _steps(decision: Decision, ctx: ReportContext, fixes: int) -> Iterator[Step]:

@@ -115,7 +115,7 @@ def _problems_of(judgement: Judgement, decision: Decision, ctx: ReportContext) -
             policy=info.id,
             severity=info.severity,
             said=f"not assessed: {result.reason}",
-            origin="",
+            origin=judgement.waived if status == "WAIVED" else "",
             owner="",
             fix="",
             place=place_of(info.id, "", decision.environment, ctx),

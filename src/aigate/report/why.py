@@ -136,16 +136,23 @@ def _findings(decision: Decision) -> list[str]:
         for j in decision.judgements
         for finding in j.result.findings
     ]
+    found += [
+        f"{j.info.id} ({j.level}) could not be assessed: {j.result.reason} [waived: {j.waived}]"
+        for j in decision.judgements
+        if j.waived
+    ]
     more = len(found) - _MOST_FINDINGS
     return [*found[:_MOST_FINDINGS], *([f"… {more} more: --format json has all"] if more > 0 else [])]
 
 
 def _waivers(decision: Decision) -> str:
     used = [
-        f"{w.policy} {w.key} by {w.who} until {show_instant(w.until)}: {w.reason}"
+        f"{w.policy} {w.key} by {w.who} until {'?' if w.until is None else show_instant(w.until)}: {w.reason}"
         for w in decision.waivers.applied
     ]
-    return "; ".join(used) or "none"
+    kinds = ("expired", "refused", "unused")
+    idle = [f"{n} {kind}" for kind in kinds if (n := len(getattr(decision.waivers, kind)))]
+    return "; ".join([*used, *([f"did not count: {', '.join(idle)}"] if idle else [])]) or "none"
 
 
 def _elsewhere(page: Page, told: Explanation) -> list[str]:

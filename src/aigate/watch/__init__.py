@@ -28,7 +28,17 @@ from aigate.standing import Standing
 from aigate.values import gap, show_duration, show_instant
 from aigate.watch.hands import DeskHands, Hands
 from aigate.watch.memory import ASK_AGAIN, Confirmed, Memory, anchor, heartbeat_before, is_of, receipt
-from aigate.watch.tell import Done, Mode, Tick, because, commands, failures_of, runbook_of, unclear_of
+from aigate.watch.tell import (
+    Done,
+    Mode,
+    Tick,
+    because,
+    commands,
+    failures_of,
+    runbook_of,
+    unclear_of,
+    waived_of,
+)
 from aigate.window import (
     TAG,
     Call,
@@ -414,6 +424,7 @@ def _told(look: _Look, outcome: _Outcome, warnings: tuple[str, ...], code: int) 
         why=call.reasons,
         failures=failures_of(decision),
         unclear=unclear_of(decision),
+        waived=waived_of(decision),
         mode=look.mode,
         done=outcome.done,
         next=commands(look.loaded, decision, look.reading, call, outcome.done, drift=bool(outcome.drift)),

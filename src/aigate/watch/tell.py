@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from aigate.collect.manifest_file import LoadedManifest
-from aigate.decision import Blames, Decision
+from aigate.decision import Blames, Decision, WaiverUse
 from aigate.ledger import LONGEST_REASON
 from aigate.manifest import PRODUCTION, Owner
 from aigate.plan import Act
 from aigate.reading import Read, Reading
 from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
+from aigate.waiver import show_until
 from aigate.window import Call, CallName
 from aigate.wording import at, command
 
@@ -58,6 +59,8 @@ class Tick(Model):
     failures: tuple[Said, ...] = ()
     unclear: tuple[Text, ...] = ()
     """Policies that count and could not be assessed, with why."""
+    waived: tuple[Text, ...] = ()
+    """What somebody let stand: policy, key, and who, why and until when; and waivers that do not count."""
     mode: Mode
     done: Done = "nothing"
     next: tuple[Text, ...] = ()
@@ -92,8 +95,24 @@ def unclear_of(decision: Decision) -> tuple[str, ...]:
     return tuple(
         f"{judgement.info.id}: {judgement.result.reason}"
         for judgement in decision.judgements
-        if judgement.counts and judgement.result.outcome in ("unknown", "error")
+        if judgement.counts and judgement.open
     )
+
+
+def waived_of(decision: Decision) -> tuple[str, ...]:
+    """Return what is let stand, that of which the time is nearly up, and the waivers that do not count."""
+    found = decision.waivers
+    lines = [
+        f"{_named(use)} waived by {use.who} until {'?' if use.until is None else show_until(use.until)}: {use.reason}"
+        + (" (it runs out soon)" if use.soon else "")
+        for use in found.applied
+    ]
+    idle = (*found.expired, *found.refused, *found.unused)
+    return (*lines, *(f"{_named(use)}: its waiver does not count: {use.why}" for use in idle))
+
+
+def _named(use: WaiverUse) -> str:
+    return f"{use.policy} {use.key}".strip()
 
 
 def because(decision: Decision, call: Call) -> str:

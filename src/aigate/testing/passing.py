@@ -1,28 +1,14 @@
-"""For tests of policies: a snapshot on which everything is well, and ways to break it.
-
-    from aigate.testing import change, missing, passing_snapshot
-
-    def test_it_sees_stale_features() -> None:
-        stale = change(passing_snapshot(), "/stages/features/age", timedelta(hours=12))
-        assert my_policy.run(stale).outcome == "fail"
-
-`load_policy(path, id)` loads one from its file, and
-`my_policy.run(snapshot, **parameters)` runs a policy exactly as the gate does,
-in this process. Snapshots are built through validation every time, so a test
-cannot make one that the gate could not have made.
-"""
+"""A snapshot on which everything is well, and the manifest it belongs to."""
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from aigate.assemble import Asked, Collected, assemble
 from aigate.digest import digest
 from aigate.manifest import Manifest
-from aigate.policy import Policy
 from aigate.register import register
 from aigate.snapshot import (
     Alias,
@@ -42,7 +28,6 @@ from aigate.snapshot import (
     Tag,
     Version,
 )
-from aigate.values import Missing, Model
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 """The instant at which the passing snapshot is judged."""
@@ -50,83 +35,6 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 _REGISTRY = "https://mlflow.example"
 _EVALUATION = Dataset(name="churn_eval", digest="9b21f0aa", context="evaluation", rows=5000)
 _TRAINING = Dataset(name="churn_train", digest="5d0c77e1", context="training", rows=80_000)
-
-
-def missing(reason: str, source: str = "test") -> Missing:
-    """Return missing evidence, to put where a fact stood."""
-    return Missing(missing=reason, source=source)
-
-
-def change(snapshot: Snapshot, pointer: str, value: object) -> Snapshot:
-    """Return a snapshot with one place changed, built through validation.
-
-    `pointer` is a JSON pointer; items of a tuple are found by their name, key
-    or position: `/stages/features/age`, `/challenger/measurements/accuracy/value`.
-    Raises KeyError where there is no such place, and pydantic's
-    ValidationError where the value cannot stand there.
-    """
-    *way, last = [_unescape(part) for part in pointer.removeprefix("/").split("/")]
-    data = snapshot.model_dump(by_alias=True)
-    place: Any = data
-    for depth, part in enumerate(way):
-        at = _place(place, part, pointer)
-        if isinstance(place[at], tuple):
-            place[at] = list(place[at])
-        place = place[at]
-        if not isinstance(place, dict | list):
-            raise KeyError(f"{pointer}: there is nothing inside {'/'.join(way[: depth + 1])}")
-    place[_place(place, last, pointer)] = _plain(value)
-    return Snapshot.model_validate(_tuples(data))
-
-
-def load_policy(path: Path, id: str) -> Policy:
-    """Return one policy of a file, by its id. Raises KeyError where the file has no such policy."""
-    names: dict[str, object] = {"__name__": path.stem}
-    exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), names)  # noqa: S102 - as the gate does
-    found = {value.id: value for value in names.values() if isinstance(value, Policy)}
-    if id not in found:
-        raise KeyError(f"{path.name} has no policy {id!r} (it has: {', '.join(found) or 'none'})")
-    return found[id]
-
-
-def _unescape(part: str) -> str:
-    return part.replace("~1", "/").replace("~0", "~")
-
-
-def _place(inside: dict[str, Any] | list[Any], part: str, pointer: str) -> Any:
-    """Return the key or the position that one part of a pointer means."""
-    if isinstance(inside, dict):
-        if part not in inside:
-            raise KeyError(f"{pointer}: no {part!r} among {', '.join(inside)}")
-        return part
-    names = [_name(item) for item in inside]
-    if part in names:
-        return names.index(part)
-    if part.isdecimal() and int(part) < len(inside):
-        return int(part)
-    raise KeyError(f"{pointer}: no {part!r} among {', '.join(filter(None, names)) or 'nothing'}")
-
-
-def _name(item: object) -> str | None:
-    if not isinstance(item, Mapping):
-        return None
-    for key in ("name", "key", "metric", "blames", "upstream", "stage"):
-        if isinstance(found := item.get(key), str):
-            return found
-    return None
-
-
-def _plain(value: object) -> object:
-    """Return a value as it stands in a dumped snapshot."""
-    if isinstance(value, Model):
-        return value.model_dump(by_alias=True)
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def passing_manifest() -> Manifest:

@@ -1,0 +1,240 @@
+"""What other policies would have said of decisions that were made: which versions they would have blocked. Pure.
+
+A recorded snapshot has its limits, its evidence and its `now` in it, so the
+same question can be put to other policies. Held against the verdict that was
+recorded; where no decision is known, against that of the policies in force.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from aigate.decision import EXIT_CODES, Decision, Judgement, PolicyInfo, PolicyResult, Verdict
+from aigate.evaluate import judge, verdict
+from aigate.manifest import Level, Manifest
+from aigate.snapshot import Question
+from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
+from aigate.waiver import apply, book_of, grounds
+
+MOST_CASES = 2000
+"""Changes that are listed one by one; more are counted."""
+
+MOST_CAUSES = 3
+"""Policies that are named as the cause of one change."""
+
+Kind = Literal["blocked", "let_through", "otherwise"]
+"""What would have changed: a yes into no, a no into yes, or one no into another (deny into hold)."""
+
+
+class Cause(Model):
+    """A policy that keeps the gate shut, and the first thing it says."""
+
+    policy: Name
+    outcome: Literal["fail", "unknown", "error"]
+    message: Text
+
+
+class Known(Model):
+    """A verdict to hold the new one against."""
+
+    verdict: Verdict
+    by: Literal["record", "policies"]
+    """`record`: as it was decided. `policies`: by those in force now, since no decision is at hand."""
+    causes: tuple[Cause, ...] = ()
+    waived: Decision | None = None
+    """The decision itself, where waivers were in force in it."""
+
+
+class Case(Model):
+    """One recorded question to which the answer would have been another."""
+
+    kind: Kind
+    model: Name
+    version: VersionNumber | None
+    alias: Name
+    question: Question
+    at: Instant
+    was: Verdict
+    becomes: Verdict
+    by: Literal["record", "policies"]
+    causes: tuple[Cause, ...]
+    """What blocks it now; for one that is let through, what blocked it then."""
+    where: Text
+    """Where its snapshot lies."""
+
+
+class Unread(Model):
+    """Something in the source that could not be used."""
+
+    where: Text
+    why: Text
+
+
+class Backtest(Model):
+    """What other policies would have changed. Every snapshot of the source is in exactly one count."""
+
+    schema_: Annotated[Literal["aigate.backtest/v1"], Field(alias="schema")] = "aigate.backtest/v1"
+    policies: Text
+    """Which policies were put to the test."""
+    policies_digest: Digest
+    source: Text
+    environment: Name
+    since: Instant | None
+    snapshots: int
+    """All that were found: the sum of the following."""
+    unchanged: int
+    blocked: int
+    let_through: int
+    otherwise: int
+    incomparable: int
+    """Judged, with nothing to hold the verdict against."""
+    before: int
+    """Older than was asked for."""
+    elsewhere: int
+    """Of other environments."""
+    unreadable: int
+    unread: tuple[Unread, ...] = ()
+    """What could not be read, records too; the first of them."""
+    others: int = 0
+    """JSON that is neither a snapshot nor a decision."""
+    cases: tuple[Case, ...] = ()
+    """Oldest first."""
+
+    @property
+    def changed(self) -> int:
+        """How many answers would have been others."""
+        return self.blocked + self.let_through + self.otherwise
+
+    @property
+    def judged(self) -> int:
+        """How many were put to the policies."""
+        return self.unchanged + self.changed + self.incomparable
+
+    def versions(self, kind: Kind) -> tuple[str, ...]:
+        """Return the versions with a change of a kind, each once, in the order of their numbers."""
+        several = len({case.model for case in self.cases}) > 1
+        found = {(case.model, case.version) for case in self.cases if case.kind == kind}
+        ordered = sorted(found, key=lambda pair: (pair[0], int(pair[1] or 0)))
+        return tuple(
+            f"{model} {_shown(version)}" if several else _shown(version) for model, version in ordered
+        )
+
+
+def _shown(version: str | None) -> str:
+    return "an unknown version" if version is None else f"v{version}"
+
+
+def is_yes(answer: Verdict) -> bool:
+    """Whether an answer lets a pipeline pass."""
+    return EXIT_CODES[answer] == 0
+
+
+def kind_of(was: Verdict, becomes: Verdict) -> Kind | None:
+    """Return what a new verdict changes; None where it is the same."""
+    if was == becomes:
+        return None
+    if is_yes(was) == is_yes(becomes):
+        return "otherwise"
+    return "blocked" if is_yes(was) else "let_through"
+
+
+class Jury:
+    """Turns the policies' answers into verdicts by the levels of one environment."""
+
+    def __init__(
+        self, infos: tuple[PolicyInfo, ...], levels: dict[str, Level], manifest: Manifest | None
+    ) -> None:
+        self._infos = infos
+        self._levels = levels
+        self._manifest = manifest
+        self._known: dict[object, Verdict] = {}
+
+    def judgements(self, results: Iterable[PolicyResult]) -> tuple[Judgement, ...]:
+        """Join answers with levels."""
+        return judge(self._infos, {result.policy: result for result in results}, self._levels)
+
+    def verdict(self, question: Question, unclear: str, results: tuple[PolicyResult, ...]) -> Verdict:
+        """Return the verdict; without waivers it follows from the outcomes, so each set of them is judged once."""
+        key = (question, bool(unclear), tuple([(result.policy, result.outcome) for result in results]))
+        if (known := self._known.get(key)) is not None:
+            return known
+        self._known[key] = verdict(question, self.judgements(results), unclear)[0]
+        return self._known[key]
+
+    def with_waivers(
+        self, question: Question, unclear: str, results: tuple[PolicyResult, ...], then: Decision
+    ) -> tuple[Verdict, tuple[Cause, ...]]:
+        """Return verdict and causes under the waivers that were in force in a recorded decision."""
+        judgements = self.judgements(results)
+        if self._manifest is not None:
+            judgements, _ = apply(book_of(then), judgements, grounds(self._manifest, then, then.subject))
+        return verdict(question, judgements, unclear)[0], causes(judgements)
+
+
+def causes(judgements: Iterable[Judgement]) -> tuple[Cause, ...]:
+    """Return the first few policies that keep the gate shut: those that failed before those that cannot tell."""
+    shut = [j for j in judgements if j.counts and ((j.result.outcome == "fail" and j.standing) or j.open)]
+    shut.sort(key=lambda j: j.result.outcome != "fail")
+    return tuple(_cause(j) for j in shut[:MOST_CAUSES])
+
+
+def _cause(judgement: Judgement) -> Cause:
+    result, standing = judgement.result, judgement.standing
+    outcome = result.outcome
+    assert outcome in ("fail", "unknown", "error")  # only these keep the gate shut
+    return Cause(
+        policy=judgement.info.id,
+        outcome=outcome,
+        message=standing[0].message if outcome == "fail" and standing else result.reason,
+    )
+
+
+class Counting:
+    """What has come of the snapshots so far."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._cases: list[Case] = []
+        self._unread: list[Unread] = []
+
+    def count(self, what: str) -> None:
+        """Count a snapshot, or `others`."""
+        self._counts[what] = self._counts.get(what, 0) + 1
+
+    def unread(self, where: str, why: str, *, snapshot: bool = True) -> None:
+        """Note what cannot be read; a record is no snapshot, and is not counted as one."""
+        if snapshot:
+            self.count("unreadable")
+        if len(self._unread) < MOST_CASES:
+            self._unread.append(Unread(where=where, why=why))
+
+    def case(self, case: Case) -> None:
+        """Count a change."""
+        self.count(case.kind)
+        if len(self._cases) < MOST_CASES:
+            self._cases.append(case)
+
+    def result(self, about: Mapping[str, object]) -> Backtest:
+        """Return the whole, with what it is `about`."""
+        names = (
+            "unchanged",
+            "blocked",
+            "let_through",
+            "otherwise",
+            "incomparable",
+            "before",
+            "elsewhere",
+            "unreadable",
+        )
+        counts = {name: self._counts.get(name, 0) for name in names}
+        return Backtest.model_validate(
+            {
+                **about,
+                **counts,
+                "snapshots": sum(counts.values()),
+                "others": self._counts.get("others", 0),
+                "unread": tuple(self._unread),
+                "cases": tuple(sorted(self._cases, key=lambda case: (case.at, case.model, case.where))),
+            }
+        )

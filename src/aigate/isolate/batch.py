@@ -1,0 +1,359 @@
+"""Many snapshots put to the same policies: a replay over what was recorded.
+
+The same processes, limits and checks as for one snapshot, but a process judges
+many, and as many work beside each other as there are processors. What a batch
+cannot answer cleanly, because a policy crashes or takes too long on one of its
+snapshots, is asked again snapshot by snapshot, exactly as the gate does.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from queue import SimpleQueue
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from aigate.decision import PolicyInfo, PolicyResult
+from aigate.errors import AigateError, PolicyCodeError
+from aigate.isolate import (
+    FAREWELL,
+    MAX_ANSWER,
+    PATIENCE,
+    Answer,
+    Isolate,
+    Limits,
+    _groups,
+    _packed,
+    _pipe,
+    _plain,
+    _start,
+    _what_is_wrong,
+)
+from aigate.isolate.linux import hidden
+from aigate.policy import PolicyFile
+from aigate.snapshot import Question, Snapshot
+from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
+
+if TYPE_CHECKING:
+    import subprocess
+    from concurrent.futures import Future
+
+K = TypeVar("K")
+
+_USUAL = Limits()
+
+MOST = 1000
+"""Snapshots in one batch."""
+
+LARGEST = 8 * 1024 * 1024
+"""Bytes of one batch; a single snapshot may be larger."""
+
+
+class Facts(Model):
+    """What a recorded snapshot says of itself."""
+
+    state: Literal["judged", "odd", "unreadable", "before", "elsewhere"]
+    """`odd`: not in canonical form, so it was not read here. `before` the time that was asked for, or of
+    another environment (`elsewhere`): not judged."""
+    why: Text = ""
+    question: Question = "promote"
+    environment: Name = "-"
+    system: Name = "-"
+    alias: Name = "-"
+    now: Instant | None = None
+    model: Name = "-"
+    version: VersionNumber | None = None
+    digest: Digest | None = None
+    unclear: Text = ""
+    """What is not known of the versions themselves; with anything in it, the answer is never yes."""
+
+
+class _Reply(Model):
+    facts: tuple[Facts, ...]
+    sizes: tuple[int, ...]
+
+
+class _Said(Model):
+    """What one group's process answered to a batch."""
+
+    nonce: str
+    status: Literal["answered", "config", "broken"]
+    reason: str = ""
+    fix: str = ""
+    infos: tuple[PolicyInfo, ...] = ()
+    results: tuple[PolicyResult, ...] = ()
+    """Every answer that was given, once."""
+    rows: tuple[tuple[int, ...], ...] = ()
+    """For each snapshot, the place among `results` of each policy's answer."""
+    unsteady: tuple[str, ...] = ()
+    """Policies that answered the first snapshot otherwise when they were asked again."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A snapshot's facts and every policy's answer to it; none where it was not judged."""
+
+    facts: Facts
+    results: tuple[PolicyResult, ...] = ()
+
+
+class Batch:
+    """Processes that wait for snapshots to judge. Use it as a context manager; leaving ends them."""
+
+    def __init__(
+        self,
+        files: tuple[PolicyFile, ...],
+        params: Mapping[str, Mapping[str, object]],
+        *,
+        environment: str,
+        since: datetime | None = None,
+        limits: Limits = _USUAL,
+        processes: int | None = None,
+    ) -> None:
+        """Start them. Judged are snapshots of one environment, none older than `since`."""
+        self.infos: tuple[PolicyInfo, ...] = ()
+        """The policies with their parameters; known once a snapshot was judged."""
+        self._files, self._params, self._limits = files, params, limits
+        self._groups = _groups(files)
+        header = {
+            "seconds": limits.seconds,
+            "memory": limits.memory,
+            "environment": environment,
+            "since": None if since is None else since.timestamp(),
+            "params": {id: _plain(values) for id, values in params.items()},
+            "groups": [{"files": [_packed(file) for file in group]} for group in self._groups],
+        }
+        count = processes or len(os.sched_getaffinity(0))
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(count):
+                self._workers.append(_Worker(header, limits))
+                self._idle.put(self._workers[-1])
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Batch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes and all they started."""
+        for worker in self._workers:
+            worker.close()
+
+    def run(self, snapshots: Iterable[tuple[K, bytes]]) -> Iterator[tuple[K, bytes, Judged]]:
+        """Judge recorded snapshots; yields each, in order, as it came in, with what came of it.
+
+        Holds no more of them than its processes have before them. Raises
+        PolicyCodeError for a file that does not load, for parameters that do
+        not fit, and for a policy that answers the same snapshot in two ways.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        waiting: deque[tuple[list[tuple[K, bytes]], Future[list[Judged]]]] = deque()
+        with ThreadPoolExecutor(len(self._workers)) as pool:
+            try:
+                for chunk in _chunks(snapshots):
+                    waiting.append((chunk, pool.submit(self._judge, [data for _, data in chunk])))
+                    if len(waiting) > len(self._workers):
+                        yield from _done(*waiting.popleft())
+                while waiting:
+                    yield from _done(*waiting.popleft())
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+
+    def _judge(self, chunk: Sequence[bytes]) -> list[Judged]:
+        worker = self._idle.get()
+        try:
+            facts, lines = worker.ask(chunk)
+        finally:
+            self._idle.put(worker)
+        judged = [n for n, fact in enumerate(facts) if fact.state == "judged"]
+        if not judged:
+            return [Judged(fact) for fact in facts]
+        answers = self._settled(worker.nonce, lines, len(judged))
+        if answers is None:
+            answers = [self._alone(chunk[n]) for n in judged]
+        found = dict(zip(judged, answers, strict=True))
+        return [Judged(fact, found.get(n, ())) for n, fact in enumerate(facts)]
+
+    def _settled(self, nonce: str, lines: list[bytes], count: int) -> list[tuple[PolicyResult, ...]] | None:
+        """Hold what the groups said against what was asked; None where one did not answer cleanly."""
+        said = [_accepted(line, nonce) for line in lines]
+        if any(
+            answer is None or not _fits(group, answer, count)
+            for group, answer in zip(self._groups, said, strict=True)
+        ):
+            return None
+        answers = [answer for answer in said if answer is not None]
+        unsteady = [id for answer in answers for id in answer.unsteady]
+        if unsteady:
+            raise PolicyCodeError(
+                f"{', '.join(unsteady)} answered the same snapshot in two ways, so what it would have said "
+                "of others cannot be told",
+                fix="let it depend on its snapshot and its parameters alone: no clock, no chance, nothing kept",
+            )
+        infos = tuple(sorted((info for a in answers for info in a.infos), key=lambda info: info.id))
+        if self.infos not in ((), infos):
+            return None
+        self.infos = infos
+        return [
+            tuple(answer.results[place] for answer in answers for place in answer.rows[n])
+            for n in range(count)
+        ]
+
+    def _alone(self, data: bytes) -> tuple[PolicyResult, ...]:
+        """Judge one snapshot as the gate does."""
+        with Isolate(self._files, self._params, limits=self._limits) as isolate:
+            answers = isolate.run(Snapshot.model_validate_json(data))
+        self.infos = self.infos or tuple(sorted(answers.infos, key=lambda info: info.id))
+        return tuple(answers.results.values())
+
+
+def _done(chunk: list[tuple[K, bytes]], future: "Future[list[Judged]]") -> Iterator[tuple[K, bytes, Judged]]:
+    for (key, data), judged in zip(chunk, future.result(), strict=True):
+        yield key, data, judged
+
+
+def _chunks(snapshots: Iterable[tuple[K, bytes]]) -> Iterator[list[tuple[K, bytes]]]:
+    """Cut a stream into batches; the first are small, so that all processes soon have work."""
+    chunk: list[tuple[K, bytes]] = []
+    size, most = 0, MOST // 8
+    for pair in snapshots:
+        if chunk and (len(chunk) >= most or size + len(pair[1]) > LARGEST):
+            yield chunk
+            chunk, size, most = [], 0, min(MOST, most * 2)
+        chunk.append(pair)
+        size += len(pair[1])
+    if chunk:
+        yield chunk
+
+
+def _accepted(line: bytes, nonce: str) -> _Said | None:
+    if line.count(b"\n") != 1 or not line.endswith(b"\n"):
+        return None
+    try:
+        said = _Said.model_validate_json(line)
+    except ValidationError:
+        return None
+    if said.nonce == nonce and said.status == "config":
+        raise PolicyCodeError(said.reason, fix=said.fix)
+    return said if said.nonce == nonce and said.status == "answered" else None
+
+
+def _fits(group: list[PolicyFile], said: _Said, count: int) -> bool:
+    """Whether a group answered for exactly its policies, on every snapshot, each once."""
+    if _what_is_wrong(group, Answer(nonce=said.nonce, status="answered", infos=said.infos), asked=False):
+        return False
+    if any(finding.waived for result in said.results for finding in result.findings):
+        return False
+    ids = [info.id for info in said.infos]
+    known = [result.policy for result in said.results]
+    return len(said.rows) == count and all(
+        len(row) == len(ids)
+        and all(0 <= place < len(known) and known[place] == id for place, id in zip(row, ids, strict=True))
+        for row in said.rows
+    )
+
+
+class _Worker:
+    """One interpreter that reads snapshots and has its forks judge them."""
+
+    def __init__(self, header: dict[str, object], limits: Limits) -> None:
+        self.nonce = os.urandom(16).hex()
+        self._limits = limits
+        self._child: subprocess.Popen[bytes]
+        self._child, _, _ = _start(0, "batch_child")
+        self._unsent = json.dumps({**header, "nonce": self.nonce}).encode() + b"\n"
+
+    def ask(self, chunk: Sequence[bytes]) -> tuple[tuple[Facts, ...], list[bytes]]:
+        """Return the facts of each snapshot, and each group's line. Raises AigateError where it does not answer."""
+        sizes = " ".join(str(len(data)) for data in chunk).encode()
+        self._unsent += b"".join((sizes, b"\n", *chunk))
+        with hidden():
+            data = self._exchange(monotonic() + PATIENCE + self._limits.seconds + FAREWELL)
+        try:
+            head, _, rest = data.partition(b"\n")
+            reply = _Reply.model_validate_json(head)
+        except ValidationError:
+            raise _no_answer() from None
+        if len(reply.facts) != len(chunk) or sum(reply.sizes) != len(rest):
+            raise _no_answer()
+        ends = [sum(reply.sizes[:n]) for n in range(len(reply.sizes) + 1)]
+        return reply.facts, [rest[a:b] for a, b in pairwise(ends)]
+
+    def _exchange(self, until: float) -> bytes:
+        """Send what is unsent and read one whole reply."""
+        stdin, stdout = _pipe(self._child.stdin), _pipe(self._child.stdout)
+        os.set_blocking(stdin.fileno(), False)
+        got, whole = bytearray(), -1
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdin, selectors.EVENT_WRITE)
+            selector.register(stdout, selectors.EVENT_READ)
+            while whole < 0 or len(got) < whole:
+                ready = selector.select(max(0.0, until - monotonic()))
+                if not ready:
+                    raise _no_answer()
+                for key, _ in ready:
+                    if key.fileobj is stdin:
+                        self._write(selector, stdin)
+                        continue
+                    chunk = os.read(stdout.fileno(), 1 << 20)
+                    got += chunk
+                    if not chunk:
+                        raise _no_answer()
+                if whole < 0 and (end := got.find(b"\n")) >= 0:
+                    whole = end + 1 + _length(bytes(got[:end]))
+        return bytes(got)
+
+    def _write(self, selector: selectors.BaseSelector, stdin: IO[bytes]) -> None:
+        try:
+            self._unsent = self._unsent[os.write(stdin.fileno(), memoryview(self._unsent)[: 1 << 20]) :]
+        except BrokenPipeError:
+            raise _no_answer() from None
+        if not self._unsent:
+            selector.unregister(stdin)
+
+    def close(self) -> None:
+        """End the interpreter and what it started; closing twice is once."""
+        for stream in (_pipe(self._child.stdin), _pipe(self._child.stdout)):
+            with contextlib.suppress(OSError):
+                stream.close()
+        with contextlib.suppress(Exception):  # TimeoutExpired; imported only where a child is started
+            self._child.wait(FAREWELL)
+        if self._child.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+
+
+def _length(head: bytes) -> int:
+    """Return how many bytes follow a reply's first line."""
+    try:
+        sizes = [int(size) for size in json.loads(head)["sizes"]]
+    except (ValueError, KeyError, TypeError):
+        raise _no_answer() from None
+    if any(not 0 <= size <= MAX_ANSWER + (1 << 20) for size in sizes):
+        raise _no_answer()
+    return sum(sizes)
+
+
+def _no_answer() -> AigateError:
+    return AigateError(
+        "a process that replays snapshots ended without an answer",
+        fix="run it again; where it goes on, replay a part of them (--since)",
+    )
