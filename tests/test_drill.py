@@ -111,6 +111,7 @@ def test_a_no_that_was_there_before_is_no_catch() -> None:
     found = drilled(late, levels={"freshness": "advise"})
     assert {one.name for one in found.missed} == {
         "cache-stale",
+        "cache-stale-unseen",
         "stage-late",
         "source-silent",
         "future-clock",
@@ -160,6 +161,18 @@ def test_a_stale_cache_is_traced_as_one() -> None:
         allowed = stage.allowance if stage.allowance is not None else stage.limit
         assert allowed is not None
         assert stale.behind == allowed + timedelta(hours=6)
+
+
+def test_the_cache_of_a_busy_upstream_is_behind_what_came_a_minute_ago(sound: DrillReport) -> None:
+    for name, snapshot in places(breakage.stale_cache_of_a_busy_upstream(SOUND)).items():
+        stage = snapshot.stage(name)
+        assert stage is not None
+        (stale,) = stage.stale_inputs
+        assert stale.behind == timedelta(minutes=1)
+    (unseen,) = (one for one in sound.drilled if one.name == "cache-stale-unseen")
+    assert {
+        catch.outcome for place in unseen.places for catch in place.catches if catch.by == "freshness.cache"
+    } == {"unknown"}
 
 
 def test_a_future_clock_is_never_an_age_below_zero() -> None:

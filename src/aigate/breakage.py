@@ -6,6 +6,7 @@ counted from what changes (ages, stale inputs, the age end to end) is counted
 anew, and the outcome is built through validation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,6 +37,9 @@ from aigate.values import gap, missing
 
 LATE = timedelta(hours=12)
 """By how much a stage is late: the delay that was on nobody's screen."""
+
+MOMENT = timedelta(minutes=1)
+"""How long ago a busy stage published what it has now."""
 
 FELL = (Decimal("0.94"), Decimal("0.71"))
 """From what accuracy to what it fell."""
@@ -158,6 +162,16 @@ def future(s: Snapshot) -> Found:
 
 def stale_cache(s: Snapshot) -> Found:
     """Let a cache have read, 12 hours beyond its allowance, what its upstream replaced 6 hours later."""
+    return _stale_cache(s, lambda allowed: allowed + LATE / 2)
+
+
+def stale_cache_of_a_busy_upstream(s: Snapshot) -> Found:
+    """Let a cache have read, 12 hours beyond its allowance, what its upstream replaced again a minute ago."""
+    return _stale_cache(s, lambda allowed: MOMENT)
+
+
+def _stale_cache(s: Snapshot, since: Callable[[timedelta], timedelta]) -> Found:
+    """Let a cache have read long ago what its upstream last replaced `since` its allowance tells."""
     known = {stage.name: (stage, found) for stage, found in _known(s)}
     made: list[Injected] = []
     for stage, found in known.values():
@@ -165,7 +179,7 @@ def stale_cache(s: Snapshot) -> Found:
         if (found.read_at is None and stage.allowance is None) or not inputs:
             continue
         allowed = stage.allowance if stage.allowance is not None else stage.limit or timedelta(0)
-        replaced, read = s.now - allowed - LATE / 2, s.now - allowed - LATE
+        replaced, read = s.now - since(allowed), s.now - allowed - LATE
         reader = _as(
             stage,
             found,

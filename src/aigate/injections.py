@@ -56,6 +56,13 @@ INJECTIONS: tuple[Injection, ...] = (
         breakage.stale_cache,
     ),
     Injection(
+        "cache-stale-unseen",
+        "a stale cache whose upstream is replaced every minute, so that nobody sees since when",
+        ("freshness.cache",),
+        "let freshness.cache count, and give the cache an allowance",
+        breakage.stale_cache_of_a_busy_upstream,
+    ),
+    Injection(
         "stage-late",
         "a stage that is 12 hours late",
         ("freshness.stage",),
