@@ -173,6 +173,16 @@ WORTH_KNOWING: dict[str, tuple[str, str, str]] = {
         "metrics.m.max_drop",
         "no kind",
     ),
+    "a-floor-that-only-advises": (
+        HEAD + METRICS + STAGES + "environments: {production: {levels: {evaluation: advise}}}\n",
+        "metrics",
+        "the limits of metrics block nothing in production: of evaluation.floor, ",
+    ),
+    "a-promise-that-only-advises": (
+        HEAD + METRICS + STAGES + "environments: {production: {levels: {freshness.stage: advise}}}\n",
+        "stages",
+        "block nothing in production: of freshness.stage none is in force",
+    ),
     "a-threshold-beside-the-road": (
         HEAD + METRICS + STAGES + "thresholds: {cut: 0.7}\n",
         "thresholds.cut",
@@ -233,6 +243,11 @@ def test_without_the_standard_pack_nobody_else_misses_what_is_absent() -> None:
     said = found(HEAD, ids=("house.rule",))
     assert [item.certain for item in said] == [True, True]
     assert found(HEAD, ids=())[0].certain
+
+
+def test_limits_that_only_policies_of_ones_own_could_hold_are_told() -> None:
+    said = found(HEAD + METRICS + STAGES, ids=("house.rule",))
+    assert [(item.keys, item.certain) for item in said] == [(("metrics",), False), (("stages",), False)]
 
 
 def test_recorded_evidence_tells_the_rows_and_wins_over_what_is_declared() -> None:

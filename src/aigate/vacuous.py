@@ -45,6 +45,7 @@ def vacuous(manifest: Manifest, policies: Collection[str], rows: _Rows) -> tuple
     found = [
         *_levels(manifest, policies),
         *_absent(manifest, policies),
+        *_unheld(manifest, policies),
         *_objective(manifest),
         *_unused(manifest),
         *_watching(manifest, known),
@@ -128,6 +129,32 @@ def _absent(manifest: Manifest, policies: Collection[str]) -> Iterator[Vacuous]:
             "add a floor (or a ceiling) to one of them",
             certain=False,
         )
+
+
+_HOLD = (
+    ("metrics", "the limits of metrics", ("evaluation.floor", "evaluation.regression", "evaluation.anchor")),
+    ("stages", "the freshness that stages promise", ("freshness.stage",)),
+)
+"""What is declared, in words, and the policies that hold anybody to it."""
+
+
+def _unheld(manifest: Manifest, policies: Collection[str]) -> Iterator[Vacuous]:
+    """Find what is declared and held by no standard policy that blocks; one of the author's own may."""
+    levels = dict(_environments(manifest))[PRODUCTION].levels
+    blocking = {id for id in policies if level_of(id, levels) != "advise"}
+    declared = {
+        "metrics": any(metric.limited for metric in manifest.metrics.values()),
+        "stages": any(stage.freshness for stage in manifest.stages),
+    }
+    for key, what, holders in _HOLD:
+        if declared[key] and blocking and blocking.isdisjoint(holders):
+            theme = holders[0].partition(".")[0]
+            yield Vacuous(
+                (key,),
+                f"{what} block nothing in {PRODUCTION}: of {', '.join(holders)} none is in force at a level that blocks",
+                f"let them block:  levels: {{{theme}: block}},  unless a policy of your own holds them",
+                certain=False,
+            )
 
 
 def _environments(manifest: Manifest) -> Iterator[tuple[str, Environment]]:
