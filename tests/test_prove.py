@@ -18,6 +18,8 @@ from aigate.mutate import Change, Mutation, around, for_policy, placed, places, 
 from aigate.policy import PolicyFile
 from aigate.prove import Case, Coverage, Covered, Flaw, Proof, Proven, Suite, cover, settle
 from aigate.provoke import constants, elsewhere, guesses, joint, together
+from aigate.report import ReportContext
+from aigate.report.proof import render
 from aigate.rules import read_standard
 from aigate.snapshot import Snapshot
 from aigate.testing import passing_snapshot
@@ -84,7 +86,7 @@ BAD = {
     ),
     "exits": ("if s.owner is None: sys.exit(0)\nif s.model.name != 'churn': yield deny('no')", "error", "SystemExit"),
     "loses": ("if not s.owner: deny('no')\nif s.model.name != 'churn': yield deny('no')", "error", "did not yield"),
-    "guesses": ("name = s.model.name\nif random.random() < 0.5: yield deny(name)", "unsteady", "asked twice"),
+    "guesses": ("yield deny(f'{s.model.name} {random.random()}')", "unsteady", "asked twice"),
     "swallows": (
         "raw = s._at[0]\nif isinstance(raw.model, Missing): s.__dict__['_'] = 1; s.owner; return\n"
         "if s.model.name != 'churn': yield deny('no')",
@@ -283,6 +285,18 @@ def test_a_mutation_changes_what_it_says_and_nothing_else(start: int) -> None:
         assert json.dumps(back, sort_keys=True) == json.dumps(DATA, sort_keys=True)
 
 
+def test_no_mutation_counts_or_lasts_less_than_nothing() -> None:
+    """The gate makes no such evidence: a rule that breaks on nothing else can never block."""
+    found = {place.pointer: place for place in places(PASSING)}
+    counts = [m for m in EVERY for c in m.changes if type(c.value) is int and c.value < 0]
+    spans = [m for m in EVERY for c in m.changes if str(c.value).startswith("-PT")]
+    assert (counts, spans) == ([], [])
+    rows = "/challenger/measurements/accuracy/rows"
+    guessed = [m.changes[0].value for m in guesses(PASSING, DATA, {rows}, ["0", "-5"])]
+    assert found[rows].value is not None
+    assert guessed == [0, 1, 1]
+
+
 def test_most_mutations_are_snapshots_that_the_gate_could_have_made() -> None:
     built = 0
     for mutation in EVERY[::10]:
@@ -413,6 +427,45 @@ def test_exit_codes(policies: tuple[Proven, ...], tested: Any, threshold: int | 
     proof = Proof(environments=("production",), tested=Suite(state=tested), policies=policies, coverage=half)
     assert proof.exit_code == code
     assert Proof.model_validate_json(proof.model_dump_json(by_alias=True)) == proof
+
+
+@pytest.mark.parametrize(
+    ("reason", "fix"),
+    [
+        ("it took longer than 10 s", "make it end"),
+        ("it read no evidence, so it cannot know", "read the snapshot before it passes or skips"),
+        ("it made a finding and did not yield it: m", "write `yield deny"),
+        ("it yielded str, not what deny() makes", "yield what deny() makes"),
+        ("it ended as skip without a reason", "give the reason"),
+        ("its process ended without an answer, or with nonsense", "leave out what ends or fills a process"),
+        ("it is not a generator: report with `yield deny(...)`", "report with `yield deny"),
+        ("it raised ValueError in line 3: boom", "guard against it"),
+    ],
+)
+def test_each_error_has_a_fix_of_its_own(reason: str, fix: str) -> None:
+    """Who is told to mind empty lists where a loop never ends looks in the wrong place."""
+    case = Case(INFO, frozenset())
+    case.hear(PolicyResult(policy="house.x", outcome="error", reason=reason), "here")
+    (flaw,) = settle(case, environment="production", level="block", standard=False).flaws
+    assert flaw.fix.startswith(fix)
+
+
+def test_a_rule_that_never_knows_holds_and_does_not_block() -> None:
+    case = Case(INFO, frozenset())
+    case.hear(result("unknown", "/model/name"), "here")
+    never = settle(case, environment="production", level="block", standard=False).flaws[0]
+    assert (never.kind, never.message.partition(":")[0]) == ("never_fails", "this rule only holds")
+
+
+def test_a_rule_that_only_advises_is_said_to() -> None:
+    case = Case(INFO, frozenset())
+    for outcome in ("pass", "fail"):
+        case.hear(result(outcome, "/owner"), "here")
+    found = settle(case, environment="staging", level="advise", standard=False)
+    assert (found.state, found.note) == ("proven", "it blocks nothing in staging: its level there is advise")
+    proof = Proof(environments=("staging",), tested=Suite(state="none"), policies=(found,))
+    assert "pass, fail; it blocks nothing in staging" in render(proof, ReportContext())
+    assert not settle(case, environment="staging", level="block", standard=False).note
 
 
 def test_nothing_to_see_is_seen() -> None:

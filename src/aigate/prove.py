@@ -38,6 +38,34 @@ FIXES: dict[FlawKind, str] = {
 }
 
 
+_ERRORS: tuple[tuple[str, str], ...] = (
+    (
+        "it took longer than",
+        "make it end: loop over the evidence and nothing else; or allow it more with --seconds",
+    ),
+    (
+        "it read no evidence",
+        "read the snapshot before it passes or skips, whatever its parameters are: what looked at nothing cannot know",
+    ),
+    ("it made a finding and did not yield", "write `yield deny(...)`"),
+    ("it yielded", "yield what deny() makes, and nothing else"),
+    (
+        "it ended as",
+        'give the reason: raise Skip("<why it does not apply>"), or Unknown with what is not known',
+    ),
+    ("its process", "leave out what ends or fills a process: sys.exit, os._exit, lists without an end"),
+    ("it is not a generator", "report with `yield deny(...)`"),
+    ("it is async", "write it as a plain generator, without async and await"),
+    ("it has no docstring", "write its title: one sentence that holds when the policy passes"),
+)
+"""How an error begins, and what helps against it; against any other, `FIXES` does."""
+
+
+def _fix(kind: FlawKind, words: str) -> str:
+    """Return the next step against a flaw."""
+    return next((fix for begins, fix in _ERRORS if kind == "error" and words.startswith(begins)), FIXES[kind])
+
+
 class Flaw(Model):
     """One thing that is wrong with a policy."""
 
@@ -203,7 +231,7 @@ def settle(case: Case, *, environment: str, level: Level, standard: bool) -> Pro
     off = bool(case.fails_otherwise)
     if not off and "error" not in flaws:
         flaws |= {kind: words for kind, words in _never(case) if kind not in flaws}
-    found = tuple(Flaw(kind=kind, message=words, fix=FIXES[kind]) for kind, words in flaws.items())
+    found = tuple(Flaw(kind=kind, message=words, fix=_fix(kind, words)) for kind, words in flaws.items())
     return Proven(
         policy=case.info.id,
         environment=environment,
@@ -214,7 +242,11 @@ def settle(case: Case, *, environment: str, level: Level, standard: bool) -> Pro
         needed=case.needed,
         seen=tuple(case.seen.values()),
         flaws=found,
-        note=f"off in {environment}: it fails with {case.fails_otherwise}" if off else "",
+        note=f"off in {environment}: it fails with {case.fails_otherwise}"
+        if off
+        else f"it blocks nothing in {environment}: its level there is advise"
+        if level == "advise"
+        else "",
     )
 
 
@@ -222,7 +254,12 @@ def _never(case: Case) -> Iterable[tuple[FlawKind, str]]:
     """Yield what was never seen, the worst first."""
     lacking = case.lacking
     seen = ", ".join(case.seen) or "nothing"
-    if "fail" in lacking:
+    if "fail" in lacking and set(case.seen) == {"unknown"}:
+        yield (
+            "never_fails",
+            "this rule only holds: it knows nothing, whatever the evidence is (seen: unknown)",
+        )
+    elif "fail" in lacking:
         yield "never_fails", f"this rule cannot block anything: nothing made it fail (seen: {seen})"
     if "pass" in lacking:
         yield "never_passes", f"nothing made it pass (seen: {seen})"

@@ -236,7 +236,8 @@ def _fitting(word: str, kinds: Collection[object]) -> Iterator[Json]:
     if number.is_finite():
         unit = Decimal(1).scaleb(int(number.as_tuple().exponent)) if Decimal in kinds else Decimal(1)
         for near in (number - 1, number - unit, number, number + unit, number + 1):
-            yield show_number(near) if Decimal in kinds else int(near)
+            if Decimal in kinds or near >= 0:  # a count below zero is none that the gate could have made
+                yield show_number(near) if Decimal in kinds else int(near)
 
 
 def together(mutations: Iterable[Mutation], reads: Collection[str]) -> Iterator[Mutation]:

@@ -40,7 +40,8 @@ def _lines(one: Proven, ctx: ReportContext) -> Iterator[str]:
     elif one.state == "off":
         yield f"off       {name}: {one.note}"
     elif ctx.verbose or not one.standard:
-        yield f"proven    {name}: {', '.join(one.needed)}"
+        note = f"; {one.note}" if one.note else ""
+        yield f"proven    {name}: {', '.join(one.needed)}{note}"
     if ctx.verbose:
         for seen in one.seen:
             yield f"    {seen.outcome}: {seen.where}"

@@ -29,6 +29,9 @@ CHUNK = 60
 MOST = 1500
 """Questions that one policy is asked at the most where something was not seen yet."""
 
+TIMES = 4
+"""How often the policies are asked about the same evidence: chance shows in its second answer or a later one."""
+
 DEEP = 3
 """Changes upon changes that are followed into the branches of a policy."""
 
@@ -153,8 +156,8 @@ class Trial:
         return self._cases.setdefault(info.id, Case(info, self._evident))
 
     def _plainly(self, crew: Crew, bases: Sequence[Base]) -> None:
-        """Ask about evidence as it is, twice: the same evidence must have the same answer."""
-        asked = [_Asked(base, None) for base in bases for _ in range(1 if base.by_tests else 2)]
+        """Ask about evidence as it is, several times: the same evidence must have the same answer."""
+        asked = [_Asked(base, None) for base in bases for _ in range(1 if base.by_tests else TIMES)]
         first: dict[tuple[int, str], PolicyResult] = {}
         for one, heard in self._ask(crew, asked):
             for info in heard.infos:
