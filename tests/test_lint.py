@@ -53,6 +53,32 @@ FOUND: dict[str, tuple[str, str]] = {
     "from-statistics": ("from statistics import random\n", "random"),
     "samples": ("from statistics import NormalDist\ndef f(s): return NormalDist().samples(3)", "random"),
     "id": ("def f(s): return id(s) % 2", "random"),
+    "hash": ("def f(s): return hash(s.system) % 2", "random"),
+    "hash-as-a-key": ("def f(s): return sorted(s.stages, key=hash)", "random"),
+    "hash-by-its-method": ("def f(s): return s.system.__hash__()", "random"),
+    "a-set's-order": ("def f(s):\n    for x in {a.owner for a in s.stages}: yield x", "random"),
+    "a-set-by-its-name": ("def f(s):\n    names = set(s.names)\n    return [n for n in names]", "random"),
+    "a-set-of-the-module": ("N = frozenset({'a', 'b'})\ndef f(s): yield from N", "random"),
+    "a-set-listed": ("def f(s): return list(set(s.names))[0]", "random"),
+    "a-set-popped": ("def f(s): return set(s.names).pop()", "random"),
+    "a-set's-first": ("def f(s): return next(iter({'a', s.x}))", "random"),
+    "a-set-joined": ("def f(s): return ', '.join(set(s.a) - set(s.b))", "random"),
+    "a-set-said": ("def f(s): return f'{set(s.names)}'", "random"),
+    "a-set-unpacked": ("def f(s): return [*set(s.names)]", "random"),
+    "keys-that-are-too-many": ("def f(s):\n    for x in s.a.keys() - s.b.keys(): yield x", "random"),
+    "an-exempted-module's-dice": (
+        "import numpy as np  # aigate: allow[import] because only its linear algebra is used\n"
+        "def f(s): return np.random.rand()",
+        "random",
+    ),
+    "an-exempted-module's-clock": (
+        "import pandas  # aigate: allow[import] because only its tables are used\ndef f(s): return pandas.Timestamp.now()",
+        "clock",
+    ),
+    "dice-behind-an-exemption": (
+        "from numpy import random  # aigate: allow[import] because only its tables are used",
+        "random",
+    ),
     # The environment.
     "environ": ("import os\ndef f(s): return os.environ['X']", "environment"),
     "from-os": ("from os import environ as e, getenv\n", "environment"),
@@ -64,6 +90,8 @@ FOUND: dict[str, tuple[str, str]] = {
     "through-aigate": ("import aigate\ndef f(s): return aigate.isolate.child.os.environ", "environment"),
     "the-zone": ("def f(s): return s.now.astimezone().hour", "environment"),
     "fromtimestamp": ("from datetime import datetime\ndef f(s): return datetime.fromtimestamp(0).hour", "environment"),
+    "timestamp-of-no-zone": ("def f(s): return s.now.replace(tzinfo=None).timestamp()", "environment"),
+    "timestamp-of-a-date": ("from datetime import datetime\nx = datetime(2026, 1, 1).timestamp()", "environment"),
     "zoneinfo": ("from zoneinfo import ZoneInfo\n", "environment"),
     # The network, files, processes.
     "socket": ("import socket\n", "network"),
@@ -133,6 +161,17 @@ FOUND: dict[str, tuple[str, str]] = {
     "a-default": ("def f(s, seen=[]): seen.append(s)", "state"),
     "a-function's-attribute": ("def f(s): f.calls = 1", "state"),
     "a-counter": ("from itertools import count\nN = count()\ndef f(s): return next(N)", "state"),
+    "a-cycle": ("from itertools import cycle\nC = cycle('ab')\ndef f(s):\n    for x in C: return x", "state"),
+    "a-generator-of-the-module": ("G = (x for x in range(9))\ndef f(s): return 3 in G", "state"),
+    "an-iterator-of-the-module": ("G = iter(range(9))\ndef f(s): return list(zip(G, [1]))", "state"),
+    "by-another-name": ("S = []\ndef f(s):\n    x = S\n    x.append(1)\n    return len(S)", "state"),
+    "by-a-default": ("S = []\ndef f(s, x=S):\n    x.append(1)\n    return len(S)", "state"),
+    "by-the-type's-method": ("S = []\ndef f(s): list.append(S, s)", "state"),
+    "by-a-heap": ("import heapq\nH = []\ndef f(s): heapq.heappush(H, 1)", "state"),
+    "by-an-insertion": ("from bisect import insort as i\nH = []\ndef f(s): i(H, 1)", "state"),
+    "by-an-operator": ("import operator\nH = {}\ndef f(s): operator.setitem(H, 1, 2)", "state"),
+    "by-an-object's-class": ("class C:\n    n = 0\n    def f(self): type(self).n += 1", "state"),
+    "a-calendar": ("import calendar\ndef f(s): calendar.setfirstweekday(3)", "state"),
     "a-deleted-item": ("SEEN = {}\ndef f(s):\n    del SEEN['x']", "state"),
     "a-patch": ("import aigate\naigate.deny = None", "state"),
     "a-patched-class": ("from aigate import Snapshot\nSnapshot.now = None", "state"),
@@ -169,6 +208,10 @@ NOT_FOUND: dict[str, str] = {
     "a version of Python": "import re\ndef f(s): return re.compile('(?s:x)').flags",
     "a raise that never comes": "def f(s):\n    try: return s.x\n    except Exception:\n        if s: raise\n        return 1",
     "a cache": "from functools import cache\n@cache\ndef g(x): return [x]\ndef f(s): return g(1).append",
+    "a closure that counts": "def g():\n    n = 0\n    def f(s):\n        nonlocal n\n        n += 1\n        return n\n    return f\nf = g()",
+    "an object that counts": "class C:\n    def __init__(self): self.n = 0\n    def f(self, s): self.n += 1\nf = C().f",
+    "changed where it is handed": "S = []\ndef g(x): x.append(1)\ndef f(s): return g(S)",
+    "a set that is handed on": "def g(x): return [y for y in x]\ndef f(s): return g(set(s.names))",
     "evidence that is a clock": "def f(s): return s.challenger.tag('built_at')",
 }  # fmt: skip
 """What reading the code cannot tell, kept here so that nobody believes otherwise. A child without
@@ -201,6 +244,16 @@ SOUND = {
     "astimezone-utc": "from datetime import UTC\ndef f(s): return s.now.astimezone(UTC)",
     "getattr-written-out": "def f(s): return getattr(s, 'owner'), hasattr(s, 'owner')",
     "names-of-built-ins": "def f(s, id, input):\n    open = id\n    return [vars for vars in open], lambda eval: eval(input)",
+    "view.now": "from datetime import timedelta\ndef f(view):\n    return view.now - timedelta(days=1) > view.judged.subject.created_at",
+    "a-dict-called-time": "def f(s):\n    time = {'now': s.now}\n    return time['now'], time.get('now')",
+    "a-hash-of-its-own": "class C:\n    def __hash__(self): return hash((self.a, self.b))\ndef f(s, hash): return hash(s)",
+    "sets-without-an-order": "A = {'a', 'b'}\ndef f(s):\n    b = set(s.names)\n    if b - A and 'a' in b and len(A) < 3 and A == b:\n"
+    "        return sorted(b - A), sorted(map(str, b)), any(x for x in A), max(x.y for x in b), {x for x in b}, {x: 1 for x in A}",
+    "a-name-that-is-a-set-elsewhere": "def f(s):\n    x = set(s.a)\n    return len(x)\ndef g(s):\n    x = list(s.a)\n    return [y for y in x]",
+    "another-numpy": "import numpy as np  # aigate: allow[import] because only its linear algebra is used\ndef f(s): return np.select(s.x)",
+    "a-limit-by-another-name": "LIMITS = {'a': 1}\ndef f(s):\n    known = LIMITS\n    least = LIMITS['a']\n    seen = []\n"
+    "    seen.append(least)\n    return known.get('b', 0) + least",
+    "a-time-with-its-zone": "from datetime import UTC, datetime\nx = datetime(2026, 1, 1, tzinfo=UTC).timestamp()\ndef f(s): return s.now.timestamp()",
     "a-table": "T = {}\nfor n in range(3):\n    T[n] = n\nT.update(x=1)\ndef f(s): return T.get(s.x)",
     "a-list-of-its-own": "def f(s):\n    seen = []\n    seen.append(s)\n    d = {}\n    d['x'] = 1\n    def g(): seen.append(1)\n",
     "suppress-unknown": "from contextlib import suppress\nfrom aigate import Unknown\ndef f(s):\n    with suppress(Unknown): s.x",
@@ -220,7 +273,7 @@ SOUND = {
 
 @pytest.mark.parametrize("way", SOUND)
 def test_what_hides_nothing_is_left_alone(way: str) -> None:
-    assert lint(SOUND[way].encode()) == ()
+    assert [item for item in lint(SOUND[way].encode()) if not item.allowed] == []
 
 
 @pytest.mark.parametrize("file", files(), ids=lambda file: file.shown)

@@ -4,11 +4,14 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
+from aigate.lint_order import Order
 from aigate.lint_tables import (
     BUILTINS,
+    CHANCE,
     CLOCKS,
     DUNDERS,
     FRAMES,
+    HANDED,
     MAKERS,
     MEMBERS,
     MODULES,
@@ -18,7 +21,7 @@ from aigate.lint_tables import (
     PLAIN,
     Kind,
 )
-from aigate.lint_trail import Trail, functions_names, is_function, module_names
+from aigate.lint_trail import Trail, aliases, functions_names, is_function, iterators, module_names
 
 _REACHING = re.compile(r"\{[^{}]*[.\[]__\w")
 """A text with which `str.format` reads attributes."""
@@ -37,6 +40,11 @@ class Reader(ast.NodeVisitor):
         self.found: list[Found] = []
         self._trail = Trail(tree)
         self._module = module_names(tree)
+        self._once = iterators(tree, self._trail)
+        self._order = Order(tree)
+        self._functions: list[str] = []
+        self._aliases: list[frozenset[str]] = []
+        """Names of a function's own that stand for something of the module's, as in `x = TABLE`."""
         self._locals: list[frozenset[str]] = []
         """Names that are a function's own, the innermost last; they hide built-ins and the module's names."""
 
@@ -63,7 +71,8 @@ class Reader(ast.NodeVisitor):
             elif f"{module}.{name.name}" in PLAIN:
                 continue
             elif self._import(node, module):
-                return
+                if (kind := _kind_of(f"{module}.{name.name}")) in CHANCE and _kind_of(module) is None:
+                    self._say(kind, node, f"{module}.{name.name}")
             elif kind := _kind_of(f"{module}.{name.name}"):
                 self._say(kind, node, f"{module}.{name.name}")
             elif module == "aigate" and name.name not in OWN:
@@ -87,8 +96,12 @@ class Reader(ast.NodeVisitor):
 
     def visit_Name(self, node: ast.Name) -> None:
         """See a built-in that is used, or hidden by another of its name."""
-        if node.id in BUILTINS and not any(node.id in names for names in self._locals):
+        if any(node.id in names for names in self._locals):
+            return
+        if node.id in BUILTINS and not (node.id == "hash" and self._functions[-1:] == ["__hash__"]):
             self._say(BUILTINS[node.id], node, node.id)
+        if self._locals and node.id in self._once and isinstance(node.ctx, ast.Load):
+            self._say("state", node, f"{node.id}, which is the module's and can be read once,")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """See `x.y`."""
@@ -100,9 +113,16 @@ class Reader(ast.NodeVisitor):
     def _attribute(self, node: ast.AST, value: ast.expr, name: str, *, called: bool) -> None:
         if _is_dunder(name) or name in FRAMES:
             self._say("code", node, name)
+        if name == "__hash__":
+            self._say("random", node, name)
         for path in self._trail.paths(value):
-            if not path.startswith("?") and path.partition(".")[0] not in _LOOKED_INTO:
-                continue  # where it is imported, that is said once
+            top = path.partition(".")[0]
+            if not path.startswith("?") and top not in _LOOKED_INTO:
+                # Where it is imported, that is said once; but who lets in a module does not let in its dice.
+                kind = _kind_of(f"{path}.{name}")
+                if _kind_of(top) is None and (kind in CHANCE or name in CLOCKS):
+                    self._say(kind or "clock", node, f"{path}.{name}")
+                continue
             if not path.startswith("?") and (kind := _kind_of(f"{path}.{name}")):
                 self._say(kind, node, f"{path}.{name}")
             elif name in CLOCKS and (called or _strange(path, name)):
@@ -118,6 +138,7 @@ class Reader(ast.NodeVisitor):
             self._zone(node, function.attr)
             if function.attr in MUTATORS:
                 self._changed(node, function.value)
+            self._handed(node, function)
             self.visit(function.value)
         elif self._builtin(function, "getattr"):
             self._getattr(node)
@@ -129,19 +150,49 @@ class Reader(ast.NodeVisitor):
                 self._say("clock", node, path.lstrip("?"))
             if self._builtin(function, "next") and node.args:
                 self._changed(node, node.args[0])
+            self._handed(node, function)
             if any(path == "contextlib.suppress" for path in paths) and any(
                 map(self._catches_all, node.args)
             ):
                 self._say("swallow", node, "suppress(Exception)")
             self.visit(function)
+        for what in self._order.lost(node):
+            self._say("random", what, "the order of a set")
         for part in (*node.args, *node.keywords):
             self.visit(part)
+
+    def _handed(self, node: ast.Call, function: ast.expr) -> None:
+        """See what a function changes that it is handed: `heappush(x, …)`, `list.append(x, …)`."""
+        if not node.args:
+            return
+        own = isinstance(function, ast.Attribute) and function.attr in MUTATORS
+        if own and isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            own = function.value.id in ("list", "dict", "set", "bytearray", "deque")
+        else:
+            own = False
+        names = (path.partition(".") for path in self._trail.paths(function))
+        if own or any(name in HANDED.get(module, ()) for module, _, name in names):
+            self._changed(node, node.args[0])
 
     def _zone(self, node: ast.Call, name: str) -> None:
         """See a time that is told in this machine's zone."""
         given = len(node.args) + len(node.keywords)
-        if (name == "astimezone" and not given) or (name == "fromtimestamp" and given < 2):
+        value = node.func.value if isinstance(node.func, ast.Attribute) else node
+        if name in ("timestamp", "astimezone") and self._naive(value):
+            self._say("environment", node, f"{name}() of a time without a zone")
+        elif (name == "astimezone" and not given) or (name == "fromtimestamp" and given < 2):
             self._say("environment", node, f"{name}() without a zone")
+
+    def _naive(self, node: ast.expr) -> bool:
+        """Whether a time is made there that has no zone."""
+        if not isinstance(node, ast.Call):
+            return False
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "replace":
+            zone = given.get("tzinfo")
+            return isinstance(zone, ast.Constant) and zone.value is None
+        made = "datetime.datetime" in self._trail.paths(node.func)
+        return made and "tzinfo" not in given and None not in given and 0 < len(node.args) < 8
 
     def _getattr(self, node: ast.Call) -> None:
         name = node.args[1] if len(node.args) > 1 else None
@@ -178,7 +229,11 @@ class Reader(ast.NodeVisitor):
         for part in (*node.decorator_list, *([node.returns] if node.returns else [])):
             self._annotation(part)
         self._arguments(node.args)
+        self._functions.append(node.name)
+        self._aliases.append(aliases(node, self._module))
         self._within(functions_names(node), node.body)
+        self._aliases.pop()
+        self._functions.pop()
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - the names are those of ast
 
@@ -230,6 +285,9 @@ class Reader(ast.NodeVisitor):
             for name in ast.walk(part.target)
             if isinstance(name, ast.Name)
         }
+        for part in node.generators:
+            if self._order.is_set(part.iter) and not self._order.whatever(node):
+                self._say("random", part.iter, "the order of a set")
         self.visit(node.generators[0].iter)  # which is read outside
         parts: list[ast.AST] = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         for number, part in enumerate(node.generators):
@@ -262,8 +320,16 @@ class Reader(ast.NodeVisitor):
         """Say so where what is changed is the module's, or somebody else's."""
         root = what
         while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
+            if isinstance(root, ast.Call) and self._builtin(root.func, "type"):
+                self._say("state", node, "a change to a class")
             root = root.func if isinstance(root, ast.Call) else root.value
-        if not isinstance(root, ast.Name) or any(root.id in names for names in self._locals):
+        if not isinstance(root, ast.Name):
+            return
+        if any(root.id in names for names in self._locals):
+            if root.id in frozenset().union(*self._aliases):
+                self._say(
+                    "state", node, f"a change to {root.id}, which stands for something of the module's,"
+                )
             return
         if root.id in self._trail.imported and not isinstance(what, ast.Call):
             self._say("state", node, f"a change to {root.id}, which is imported,")
@@ -277,6 +343,19 @@ class Reader(ast.NodeVisitor):
             for part in node.orelse:
                 self.visit(part)
             return
+        self.generic_visit(node)
+
+    def _put_in_order(self, node: ast.FormattedValue | ast.YieldFrom | ast.Starred) -> None:
+        if self._order.is_set(node.value):
+            self._say("random", node.value, "the order of a set")
+        self.generic_visit(node)
+
+    visit_FormattedValue = visit_YieldFrom = visit_Starred = _put_in_order  # noqa: N815 - the names are those of ast
+
+    def visit_For(self, node: ast.For) -> None:
+        """See a loop, which follows the order of what it goes through."""
+        if self._order.is_set(node.iter):
+            self._say("random", node.iter, "the order of a set")
         self.generic_visit(node)
 
     # Exceptions.

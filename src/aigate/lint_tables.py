@@ -38,7 +38,7 @@ SAYS: Mapping[Kind, str] = {
 
 FIXES: Mapping[Kind, str] = {
     "clock": "use s.now: the one time of the decision, recorded with it",
-    "random": "derive it from the evidence, or leave it out",
+    "random": "derive it from the evidence, or leave it out; sort what has no order: sorted(...)",
     "environment": "make it a keyword-only parameter, which the manifest sets for each environment",
     "network": "declare the source in the manifest: a collector brings it, and the policy reads the snapshot",
     "files": "make it a parameter, or declare it in the manifest: a policy reads the snapshot only",
@@ -113,6 +113,9 @@ MEMBERS: Mapping[str, Kind] = {
     "decimal.DefaultContext": "state",
     "statistics.NormalDist.samples": "random",
     "contextlib.chdir": "files",
+    "calendar.setfirstweekday": "state",
+    "csv.field_size_limit": "state",
+    "csv.register_dialect": "state",
     "functools.RLock": "process",
     "reprlib.get_ident": "process",
 }
@@ -126,9 +129,33 @@ BUILTINS: Mapping[str, Kind] = _table(
     code="eval exec compile __import__ globals locals vars __builtins__ __loader__ __spec__ getattr",
     state="setattr delattr",
     process="breakpoint help",
-    random="id",
+    random="id hash",
 )
-"""Built-ins; `getattr` only where what it reads is not written out."""
+"""Built-ins; `getattr` only where what it reads is not written out, `hash` not where a hash is made."""
+
+CHANCE = frozenset({"random", "clock"})
+"""Kinds that are looked for in modules that are not known, too: an exemption of the module is none for these."""
+
+HANDED = {
+    "heapq": _words("heappush heappop heapify heapreplace heappushpop"),
+    "bisect": _words("insort insort_left insort_right"),
+    "operator": _words("setitem delitem iadd iand iconcat ior isub ixor"),
+}
+"""Functions that change their first argument, by their module."""
+
+ONCE = _words("iter map filter zip enumerate reversed")
+"""Built-ins that make what can be read once."""
+
+SETS = _words("set frozenset")
+
+SET_METHODS = _words("union intersection difference symmetric_difference")
+"""Methods of a set that make another one."""
+
+IN_ORDER = _words("list tuple iter enumerate zip map filter str repr")
+"""Built-ins in whose answer the order of what they are given stays."""
+
+ANY_ORDER = _words("sorted min max sum any all set frozenset len")
+"""Built-ins to which the order is all the same."""
 
 CLOCKS = frozenset({"now", "utcnow", "today"})
 """Methods that read the clock; `s.now` is read and never called."""

@@ -3,6 +3,8 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from aigate.lint_tables import ONCE
+
 _ROUNDS = 4
 """How often assignments are followed: `a = b` after `b = c` after `c = time`."""
 
@@ -129,6 +131,32 @@ def functions_names(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -
 def module_names(tree: ast.Module) -> frozenset[str]:
     """Return the names that a module binds itself, functions and classes among them."""
     return frozenset(name for part in _scope(tree.body) for name in _binds(part))
+
+
+def iterators(tree: ast.Module, trail: Trail) -> frozenset[str]:
+    """Return the names of a module that stand for what can be read once: the second reader finds the rest."""
+    found = set()
+    for name, value in (pair for part in _scope(tree.body) for pair in _bound(part)):
+        made = trail.paths(value.func) if isinstance(value, ast.Call) else ()
+        if isinstance(value, ast.GeneratorExp) or any(
+            path.removeprefix("?") in ONCE or path.startswith("itertools.") for path in made
+        ):
+            found.add(name)
+    return frozenset(found)
+
+
+def aliases(node: ast.FunctionDef | ast.AsyncFunctionDef, module: frozenset[str]) -> frozenset[str]:
+    """Return the names of a function's own that it gives to something of the module's."""
+    own = functions_names(node)
+    defaults = {(name, value) for name, value in _bound(node.args) if isinstance(value, ast.Name)}
+    found = {name for name, value in defaults if value.id in module}
+    for name, value in (pair for part in _scope(node.body) for pair in _bound(part)):
+        root = value
+        while isinstance(root, ast.Attribute | ast.Subscript):
+            root = root.value
+        if isinstance(root, ast.Name) and root.id in module and root.id not in own:
+            found.add(name)
+    return frozenset(found)
 
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
