@@ -133,6 +133,12 @@ def test_with_the_registry_down_there_is_nothing_to_drill() -> None:
     assert nothing.value.exit_code == 3
 
 
+def test_without_a_champion_there_is_nothing_to_keep() -> None:
+    with pytest.raises(NothingToDrillError, match="nothing holds @champion") as nothing:
+        drilled(change(passing_snapshot("retain"), "/champion", None))
+    assert "--question promote" in nothing.value.fix
+
+
 # Each failure as it shows in the evidence.
 
 

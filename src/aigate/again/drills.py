@@ -44,9 +44,15 @@ def drill(
     """
     subject = subject_of(snapshot)
     if (lost := gap(subject)) is not None:
+        if snapshot.question == "retain" and snapshot.champion is None:
+            raise NothingToDrillError(
+                f"nothing holds @{snapshot.alias}, so there is no champion into which a failure could be put",
+                fix="drill what asks for the alias: --question promote; or name a recorded snapshot with --snapshot",
+            )
         raise NothingToDrillError(
             f"the version in question is not known, so no failure can be put into it: {lost.missing}",
-            fix="`aigate doctor` says what is reachable; or name a recorded snapshot with --snapshot",
+            fix="name a version that there is: MODEL@VERSION; `aigate doctor` says what is reachable; "
+            "or name a recorded snapshot with --snapshot",
         )
     prepared = list(prepare(snapshot))
     tried = [injected for _, found in prepared if not isinstance(found, str) for injected in found]
