@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aigate.cli.locate import located, remedy
 from standard_pack import pack
 
 STORY = Path(__file__).parents[2] / "examples/three-green-teams"
@@ -202,19 +203,19 @@ BROKEN = {
     ),
     "does-not-load": (HOUSE.replace("house.rule", "a.b") + "\nimport nonsense_7f\n", 13, "does not load"),
     "raises-at-import": (HOUSE.replace("house.rule", "a.b") + "\n1 / 0\n", 13, "ZeroDivisionError"),
-    "no-policy": ("x = 1\n", 0, "declares no policy"),
+    "no-policy": ("x = 1\n", 1, "declares no policy"),
     "ends-its-process": (
         HOUSE.replace("house.rule", "a.b")
         + "\nimport os  # aigate: allow[environment] because it ends itself\nos._exit(0)\n",
-        0,
+        1,
         "its process ended",
     ),
     "no-generator": (
         "from aigate import policy\n\n\n@policy('a.b')\ndef f(s):\n    '''T.'''\n",
-        0,
+        4,
         "is not a generator",
     ),
-    "declares-another": (HOUSE.replace('"house.rule"', '"a.b"') + "\ndel rule\n", 0, "other policies"),
+    "declares-another": (HOUSE.replace('"house.rule"', '"a.b"') + "\ndel rule\n", 1, "other policies"),
 }
 
 
@@ -224,14 +225,44 @@ def test_a_policy_that_does_not_load(folder: Path, kind: str) -> None:
     source, line, says = BROKEN[kind]
     write(folder, "policies/odd.py", source)
     (error,) = errors_of(folder)
-    assert error["place"] == ("policies/odd.py" + (f":{line}" if line else ""))
+    assert error["place"] == f"policies/odd.py:{line}"
     assert says in error["message"]
+    assert error["fix"]
 
 
 def test_two_policies_with_one_id(folder: Path) -> None:
     write(folder, "policies/zwei.py", HOUSE)
     (error,) = errors_of(folder)
     assert "declared in policies/house.py and again in policies/zwei.py" in error["message"]
+    assert error["place"] == "policies/zwei.py:7"
+    assert error["fix"].startswith("give one of the two another id")
+
+
+HEAD = (
+    b"from aigate import policy\n\n\n@policy('a.b')\ndef f(\n    s,\n    *,\n    least=[],\n):\n    yield\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "message", "found"),
+    [
+        ("x.py", "policy a.b has no docstring: its first line is the title", "x.py:4"),
+        ("x.py", "policy a.b: parameter 'least' needs a default and one of the types …", "x.py:8"),
+        ("x.py", "policy a.b, parameter least: 1.5 is not int", "x.py:8"),
+        ("x.py", "policy a.c has no docstring", "x.py:1"),
+        ("x.py", "declares no policy", "x.py:1"),
+        ("x.py:7", "does not load: …", "x.py:7"),
+        ("y.py", "policy a.b has no docstring", "y.py:1"),
+        ("m.yaml", "policy a.b is declared in x.py and again in z.py", "p/z.py:4"),
+        ("m.yaml", "policy a.b is declared in w.py and again in w.py", "w.py:14"),
+        ("m.yaml", "policy a.b is declared in x.py and again in gone.py", "m.yaml"),
+        ("m.yaml:3:1", "anything else", "m.yaml:3:1"),
+    ],
+)
+def test_a_mistake_in_policy_code_has_its_line(place: str, message: str, found: str) -> None:
+    sources = {"x.py": HEAD, "p/z.py": HEAD, "w.py": HEAD + HEAD, "y.py": b"def f(:"}
+    assert located(place, message, sources) == found
+    assert remedy(message)
 
 
 def test_everything_that_is_wrong_is_listed(folder: Path) -> None:

@@ -14,6 +14,8 @@ from aigate.cli.options import actor, home, world
 from aigate.errors import AigateError, ConfigError, UsageError
 
 if TYPE_CHECKING:  # `--help` needs none of them
+    from collections.abc import Mapping
+
     from aigate.collect.manifest_file import LoadedManifest
     from aigate.policy import PolicyFile
     from aigate.report.check import Check, Checked, Problem, Tried
@@ -194,7 +196,8 @@ def look(manifest: Path, evidence: "list[Snapshot]", *, types: bool) -> Seen:
         rules = check_rules(loaded)
     except AigateError as e:
         return Seen(None, None, True, list(problems(e, manifest)), [], [])
-    unsound = [problem for e in rules.errors for problem in problems(e, manifest)]
+    sources = {beside(manifest, file.shown): file.source for file in rules.files}
+    unsound = [_complete(problem, sources) for e in rules.errors for problem in problems(e, manifest)]
     found = [
         *_without_effect(loaded, rules, evidence),
         *_hidden(loaded, rules, unsound),
@@ -219,6 +222,17 @@ def look(manifest: Path, evidence: "list[Snapshot]", *, types: bool) -> Seen:
     )
     warnings = [problem for certain, problem in found if not certain]
     return Seen(None if errors else checked, loaded, bool(unsound), errors, warnings, notes)
+
+
+def _complete(problem: "Problem", sources: "Mapping[str, bytes]") -> "Problem":
+    """Return a mistake with the line and the fix that it lacks."""
+    from aigate.cli.locate import located, remedy
+
+    place = located(problem.place, problem.message, sources)
+    code = ".py" in place or problem.message.startswith("policy ")
+    return problem.model_copy(
+        update={"place": place, "fix": problem.fix or (remedy(problem.message) if code else "")}
+    )
 
 
 def _without_effect(
@@ -325,6 +339,7 @@ def try_on(
         Problem(
             place=beside(manifest, judgement.info.file),
             message=f"{judgement.info.id} could not be run on {snapshot}: {judgement.result.reason}",
+            fix="mend the policy: `aigate test` tries it on evidence of every kind",
             manifest=manifest.as_posix(),
         )
         for judgement in decision.judgements
