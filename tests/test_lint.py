@@ -58,6 +58,7 @@ FOUND: dict[str, tuple[str, str]] = {
     "hash-by-its-method": ("def f(s): return s.system.__hash__()", "random"),
     "a-set's-order": ("def f(s):\n    for x in {a.owner for a in s.stages}: yield x", "random"),
     "a-set-by-its-name": ("def f(s):\n    names = set(s.names)\n    return [n for n in names]", "random"),
+    "a-set-that-is-filled": ("def f(s):\n    n = set()\n    n.add(s.x)\n    return [x for x in n]", "random"),
     "a-set-of-the-module": ("N = frozenset({'a', 'b'})\ndef f(s): yield from N", "random"),
     "a-set-listed": ("def f(s): return list(set(s.names))[0]", "random"),
     "a-set-popped": ("def f(s): return set(s.names).pop()", "random"),

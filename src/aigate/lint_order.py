@@ -60,7 +60,7 @@ class Order:
             case ast.Name():
                 return node.id in self._names
             case ast.Call(func=ast.Name(id=name)):
-                return name in SETS and bool(node.args)
+                return name in SETS
             case ast.Call(func=ast.Attribute(attr=name, value=value)):
                 return name in SET_METHODS and self.is_set(value)
             case ast.BinOp(op=op):

@@ -63,6 +63,13 @@ def test_another_manifest_is_refused(project: Project) -> None:
     assert "under another manifest" in done.stderr
 
 
+def test_another_question_is_refused(project: Project) -> None:
+    project.decided(project.snapshot(), "v2")
+    done = aigate(project.folder, "--snapshot", "kept/v2.snapshot.json", "--question", "retain")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "answers the question 'promote', not 'retain'" in done.stderr
+
+
 def test_without_a_registry_there_is_nothing_to_drill(project: Project) -> None:
     done = aigate(project.folder, "--tracking-uri", "http://127.0.0.1:9", "--deadline", "5")
     assert (done.returncode, done.stdout) == (3, "")

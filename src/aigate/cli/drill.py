@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from aigate.cli.acting import context
 from aigate.cli.evaluate import refuse_beside_snapshot, refuse_other, subject_of
@@ -15,7 +16,7 @@ from aigate.cli.options import (
     world,
 )
 from aigate.cli.replay import bar
-from aigate.errors import ConfigError
+from aigate.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:  # `--help` needs none of them
     from aigate.collect.manifest_file import LoadedManifest
@@ -77,7 +78,7 @@ def command(
     loaded = load_manifest(manifest)
     if snapshot is not None:
         refuse_beside_snapshot(model, None, tracking_uri, None)
-        evidence = _recorded(loaded, snapshot, environment)
+        evidence = _recorded(loaded, snapshot, environment, question)
     else:
         evidence = _collected(loaded, model, environment, question, tracking_uri, deadline)
     with bar("drilling") as tell:
@@ -94,11 +95,17 @@ def command(
     return found.exit_code
 
 
-def _recorded(loaded: "LoadedManifest", path: Path, environment: str) -> "Snapshot":
+def _recorded(loaded: "LoadedManifest", path: Path, environment: str, question: str) -> "Snapshot":
     from aigate.collect.snapshot_file import load_snapshot
 
     found = load_snapshot(path)
     refuse_other(environment, found.environment)
+    named = click.get_current_context().get_parameter_source("question") is not ParameterSource.DEFAULT
+    if named and question != found.question:
+        raise UsageError(
+            f"the snapshot answers the question {found.question!r}, not {question!r}",
+            fix=f"--question {found.question}, or a snapshot of the other question",
+        )
     if found.manifest_digest != loaded.digest:
         raise ConfigError(
             f"the snapshot was taken under another manifest than {loaded.shown}",
