@@ -74,6 +74,16 @@ def test_a_moved_alias_is_caught_by_the_ledger(sound: DrillReport) -> None:
     assert "Somebody moved it past the gate" in moved.places[0].catches[0].message
 
 
+def test_an_alias_that_nobody_held_can_be_set_by_hand_too() -> None:
+    (only,) = made(breakage.moved_by_hand(change(SOUND, "/champion", None)))
+    assert only.place.startswith("@champion nobody → v")
+    assert "the ledger does not know how it got there" in only.guard
+    holder = only.snapshot.champion
+    assert gap(holder) is None
+    assert holder is not None
+    assert holder.aliases == ("champion",)
+
+
 def test_what_only_advises_catches_nothing() -> None:
     found = drilled(levels={"ownership": "advise"})
     missed = {one.name: one for one in found.missed}
@@ -125,6 +135,11 @@ def test_what_cannot_happen_here_says_why() -> None:
     assert found["cache-stale"].status == "not_applicable"
     assert found["threshold-from-dev"].status == "not_applicable"
     assert "not applicable, because no stage says" in render(drilled(bare), PLAIN)
+
+
+def made(found: Found) -> tuple[breakage.Injected, ...]:
+    assert not isinstance(found, str), found
+    return found
 
 
 def test_with_the_registry_down_there_is_nothing_to_drill() -> None:

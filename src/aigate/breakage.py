@@ -372,7 +372,7 @@ def moved_by_hand(s: Snapshot) -> Found:
     if gap(holder) is not None:
         return "what holds the alias is not known"
     if holder is None:
-        return "nothing holds the alias yet, so nothing can be taken from it"
+        return _set_by_hand(s)
     then = holder.subject
     now = _another(then)
     moved = holder.model_copy(update={"subject": now, "aliases": holder.aliases})
@@ -387,6 +387,23 @@ def moved_by_hand(s: Snapshot) -> Found:
         Injected(
             f"@{s.alias} v{then.version} → v{now.version}",
             _sound(s, champion=moved, model=model),
+            guard="; ".join(blocker.message for blocker in guard),
+        ),
+    )
+
+
+def _set_by_hand(s: Snapshot) -> Found:
+    """Let a version hold the alias that nobody held: the ledger does not know how it got there."""
+    found = _judged_version(s)
+    if isinstance(found, str):
+        return found
+    now = _another(found[1].subject)
+    held = found[1].model_copy(update={"subject": now, "aliases": (s.alias,)})
+    guard = drift(Standing(model=now.name), s.alias, Identity.of(now))
+    return (
+        Injected(
+            f"@{s.alias} nobody → v{now.version}",
+            _sound(s, champion=held),
             guard="; ".join(blocker.message for blocker in guard),
         ),
     )
