@@ -21,7 +21,7 @@ from aigate.provoke import constants, elsewhere, guesses, joint, together
 from aigate.report import ReportContext
 from aigate.report.proof import render
 from aigate.rules import read_standard
-from aigate.snapshot import Snapshot
+from aigate.snapshot import Snapshot, Tag
 from aigate.testing import passing_snapshot
 from aigate.trial import Base, Trial, base_of
 from aigate.trial.sites import deny_sites
@@ -455,6 +455,14 @@ def test_a_rule_that_never_knows_holds_and_does_not_block() -> None:
     case.hear(result("unknown", "/model/name"), "here")
     never = settle(case, environment="production", level="block", standard=False).flaws[0]
     assert (never.kind, never.message.partition(":")[0]) == ("never_fails", "this rule only holds")
+
+
+def test_the_parameters_under_which_nothing_makes_it_fail_are_named() -> None:
+    """It may be the manifest, and not the rule, that lets everything pass."""
+    case = Case(INFO.model_copy(update={"params": (Tag(key="least", value="0"),)}), frozenset())
+    case.hear(result("pass", "/owner"), "here")
+    (never,) = settle(case, environment="production", level="block", standard=False).flaws
+    assert "nothing made it fail with least: 0 (seen: pass)" in never.message
 
 
 def test_a_rule_that_only_advises_is_said_to() -> None:

@@ -260,7 +260,9 @@ def _never(case: Case) -> Iterable[tuple[FlawKind, str]]:
             "this rule only holds: it knows nothing, whatever the evidence is (seen: unknown)",
         )
     elif "fail" in lacking:
-        yield "never_fails", f"this rule cannot block anything: nothing made it fail (seen: {seen})"
+        bound = ", ".join(f"{tag.key}: {tag.value}" for tag in case.info.params)
+        under = f" with {bound}" if bound else ""
+        yield "never_fails", f"this rule cannot block anything: nothing made it fail{under} (seen: {seen})"
     if "pass" in lacking:
         yield "never_passes", f"nothing made it pass (seen: {seen})"
     if "unknown" in lacking:
