@@ -1,26 +1,18 @@
 """What every test may use: a fixed instant, and one real MLflow server for the whole session."""
 
-import contextlib
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-_PATIENCE = 180.0
-"""Seconds a server may take to answer; some ten are usual, more where the machine is busy."""
+from servers import LEAN, MlflowServer, mlflow_serving
 
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 SLOW_FIRST = ("torture", "hook", "action", "act", "listen", "enforce", "cli")
 """Folders whose tests take longest: begun first, two processes come to their end at about the same time."""
@@ -83,70 +75,13 @@ def now() -> datetime:
     return NOW
 
 
-@dataclass(frozen=True)
-class MlflowServer:
-    """A running MLflow server on loopback."""
-
-    url: str
-    """Its tracking and registry URI."""
-    store: str
-    """The `sqlite:///` URI of its database, for readers that go round the server."""
-    log: Path
-
-
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """One real `mlflow server` with one worker on SQLite, stopped at the end of the session."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    port = _free_port()
-    server = MlflowServer(f"http://127.0.0.1:{port}", f"sqlite:///{folder}/mlflow.db", folder / "server.log")
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", server.store]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    with server.log.open("wb") as log:
-        # A session of its own, so that the worker goes with the server that started it.
-        process = subprocess.Popen(
-            command, cwd=folder, env=_quiet_environment(), stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _await_health(server, process)
+    with mlflow_serving(tmp_path_factory.mktemp("mlflow"), options=LEAN) as server:
         yield server
-    finally:
-        _stop(process)
 
 
 def interruptible() -> None:
     """Let a child be interrupted (its `preexec_fn`): what a shell runs behind itself ignores SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _quiet_environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "_MLFLOW_"))}
-    return kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-
-
-def _await_health(server: MlflowServer, process: subprocess.Popen[bytes]) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), opener.open(f"{server.url}/health", timeout=5) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.1)
-    pytest.fail(f"the MLflow server did not start (exit {process.poll()}):\n{server.log.read_text()[-4000:]}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-            return

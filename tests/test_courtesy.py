@@ -20,7 +20,7 @@ from aigate.hook.guard import Operation, judge
 from aigate.hook.store import Guarded
 from cli.conftest import System
 from cli.conftest import system as system  # a fixture
-from conftest import MlflowServer
+from servers import MlflowServer
 
 GUARD = """\
 version: 1

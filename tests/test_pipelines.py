@@ -19,8 +19,8 @@ import yaml
 import mlflow_seed
 from cli.conftest import System
 from cli.conftest import system as system  # a fixture
-from conftest import MlflowServer
 from fakes import Reply
+from servers import MlflowServer
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent

@@ -28,7 +28,7 @@ from aigate.gate import Request, World
 from aigate.ledger import Chain
 from aigate.plan import Act
 from aigate.standing import Standing
-from conftest import MlflowServer
+from servers import MlflowServer
 
 MANIFEST = """\
 version: 1
@@ -190,9 +190,9 @@ class Shop:
         return [getattr(entry.body, "result", entry.body.kind) for entry in chain.entries]
 
 
-@pytest.fixture(params=["mlflow"])
+@pytest.fixture(params=["sqlite"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
-    """Where the ledger is; None is inside MLflow."""
+    """Where the ledger is: in a file, which costs least; None is inside MLflow."""
     return None if request.param == "mlflow" else f"sqlite:///{tmp_path}/ledger.db"
 
 

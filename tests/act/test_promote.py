@@ -111,6 +111,7 @@ def test_missing_evidence_holds(shop: Shop) -> None:
     assert (shop.holder, shop.kinds()) == ("1", ["adopt"])
 
 
+@pytest.mark.parametrize("ledger", ["mlflow"], indirect=True)
 def test_a_dry_run_shows_the_plan_and_changes_nothing(shop: Shop) -> None:
     act = shop.promote(dry_run=True).act
     assert (act.result, act.exit_code) == ("planned", 0)
@@ -380,6 +381,7 @@ def test_a_ledger_whose_end_was_cut_off_stops_it(shop: Shop) -> None:
     assert shop.holder == "2"
 
 
+@pytest.mark.parametrize("ledger", ["mlflow"], indirect=True)
 def test_another_ledger_than_the_one_in_use_stops_it(shop: Shop) -> None:
     shop.promote()
     shop.ledger = f"sqlite:///{shop.folder}/other.db"
@@ -427,7 +429,6 @@ def test_a_policy_that_is_edited_between_decision_and_move_stops_it(shop: Shop) 
     assert shop.kinds() == ["adopt"]
 
 
-@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 def test_what_the_ledger_has_no_room_for_is_kept_in_a_file_that_the_entry_names(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,7 +445,6 @@ def test_what_the_ledger_has_no_room_for_is_kept_in_a_file_that_the_entry_names(
         assert digest_bytes((shop.folder / name).read_bytes()) == kept.digest
 
 
-@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 def test_without_room_in_the_ledger_or_beside_the_manifest_nothing_moves(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def _ledger_run(shop: Shop) -> str:
     return str(run.info.run_id)
 
 
+@pytest.mark.parametrize("ledger", ["mlflow"], indirect=True)
 def test_junk_in_the_ledger_locks_nobody_out(shop: Shop) -> None:
     run = _ledger_run(shop)
     shop.client.log_param(run, "note", "hello")
@@ -105,6 +106,7 @@ def test_junk_in_the_ledger_locks_nobody_out(shop: Shop) -> None:
     assert shop.rollback().result == "done"
 
 
+@pytest.mark.parametrize("ledger", ["mlflow"], indirect=True)
 def test_a_forged_entry_that_does_not_fit_is_given_up_by_adopting(shop: Shop) -> None:
     line = shop.chain.entries[0].model_copy(update={"seq": 2, "prev": None})
     shop.client.log_param(_ledger_run(shop), "entry.0000002", canonical(line).decode())

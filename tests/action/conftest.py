@@ -22,9 +22,9 @@ from aigate.act import adopt as accept
 from aigate.collect.manifest_file import load_manifest
 from aigate.decision import Actor
 from aigate.gate import World
-from conftest import MlflowServer
 from fake_github import FakeGitHub
 from fakes import WebServer, json_reply
+from servers import MlflowServer
 
 LONG_AGO = "2026-08-02T08:00:00Z"
 """When the repository's manifest was committed: no later than its limits say they were set."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import mlflow_seed
-from conftest import MlflowServer
 from fakes import WebServer, json_reply
+from servers import MlflowServer
 
 MANIFEST = """\
 version: 1

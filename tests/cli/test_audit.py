@@ -12,8 +12,8 @@ import pytest
 
 import mlflow_seed
 from cli.conftest import MANIFEST, ORIGIN, System
-from conftest import MlflowServer
 from fakes import WebServer
+from servers import MlflowServer
 
 pytestmark = pytest.mark.server
 

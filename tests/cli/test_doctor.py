@@ -15,8 +15,8 @@ import pytest
 
 from aigate.cli import run
 from cli.conftest import System
-from conftest import MlflowServer
 from fakes import Asked, RawServer, Reply, WebServer, json_reply, silent
+from servers import MlflowServer
 from standard_pack import infos
 
 MANIFEST = """\

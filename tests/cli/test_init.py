@@ -16,8 +16,8 @@ from aigate.collect.access import Access
 from aigate.collect.manifest_file import load_manifest
 from aigate.collect.mlflow.reader import RegistryError
 from cli.conftest import System, record
-from conftest import MlflowServer
 from fake_registry import FakeRegistry, churn
+from servers import MlflowServer
 
 WRITTEN = [
     "aigate.yaml",

@@ -29,8 +29,8 @@ from aigate.plan import Act
 from aigate.watch.tell import Tick
 from aigate.window import Heartbeat, read_heartbeat
 from cli.conftest import Done, System
-from conftest import MlflowServer
 from fakes import WebServer, json_reply
+from servers import MlflowServer
 
 SPAN = timedelta(minutes=5)
 

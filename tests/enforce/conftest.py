@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from servers import free_port
 
 pytest.register_assert_rewrite("enforce.contract")
 
@@ -98,7 +99,7 @@ def postgres() -> Iterator[PostgresServer]:
         user = _unprivileged()
         owner |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         os.chown(folder, user.pw_uid, user.pw_gid)
-    server = PostgresServer(programs, folder, owner, _free_port())
+    server = PostgresServer(programs, folder, owner, free_port())
     try:
         _initialise(server)
         server.start()
@@ -143,13 +144,6 @@ def _initialise(server: PostgresServer) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE * 2, **server.owner)
     if done.returncode:
         pytest.fail(f"PostgreSQL could not be set up:\n{done.stdout}\n{done.stderr}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from aigate.enforce.mlflow import open_fetcher, open_store, open_writer
 from aigate.enforce.mlflow_documents import MOST_BYTES, hash_of
 from aigate.enforce.mlflow_store import MlflowStore
 from aigate.enforce.store import LedgerError, LedgerStore, TooLargeError
-from conftest import MlflowServer
 from enforce.contract import Reopen, StoreContract, fresh
 from enforce.mlflow_places import new_experiment, opened_at, store_at, tracking_at
+from servers import MlflowServer
 
 pytestmark = pytest.mark.server
 

@@ -9,7 +9,6 @@ import pytest
 from aigate.digest import digest_bytes
 from aigate.enforce.mlflow_store import MlflowStore
 from aigate.enforce.store import LedgerError, UncertainError
-from conftest import MlflowServer
 from enforce.mlflow_places import (
     HTML,
     Fault,
@@ -25,6 +24,7 @@ from enforce.mlflow_places import (
     waits,
 )
 from fakes import Asked, Reply, WebServer, json_reply
+from servers import MlflowServer
 
 pytestmark = pytest.mark.server
 

@@ -17,7 +17,6 @@ from aigate.enforce.present import Entered
 from aigate.enforce.tracking import NOT_WRITTEN, TakenError
 from aigate.enforce.writer import RegistryWriter, Shown
 from aigate.ticket import GuardSays, TicketError
-from conftest import MlflowServer
 from enforce.contract import fresh
 from enforce.mlflow_places import (
     HTML,
@@ -32,6 +31,7 @@ from enforce.mlflow_places import (
 from fake_alias import intent
 from fakes import Asked, Reply, WebServer, json_reply
 from reading import reader_of
+from servers import MlflowServer
 
 
 def failure(ask: Callable[[], Any]) -> RegistryError:

@@ -1,8 +1,6 @@
 """What a guard in the server cannot see, done to a model on purpose: its database's rows, its files, another server."""
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ import sqlalchemy as sa
 
 import mlflow_seed
 from act.conftest import Shop
-from conftest import MlflowServer, _await_health, _free_port, _quiet_environment, _stop
+from servers import MlflowServer, mlflow_serving
 
 TABLES = (
     "registered_models",
@@ -86,19 +84,8 @@ class Victim:
 @contextlib.contextmanager
 def plain_server(folder: Path, database: str, artifacts: Path) -> Iterator[MlflowServer]:
     """Run a server without the guard on a database that another server guards."""
-    port = _free_port()
-    server = MlflowServer(f"http://127.0.0.1:{port}", database, folder / "second.log")
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", database, "--artifacts-destination", str(artifacts)]
-    with server.log.open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=_quiet_environment(), stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _await_health(server, process)
+    with mlflow_serving(folder, database=database, artifacts=artifacts) as server:
         yield server
-    finally:
-        _stop(process)
 
 
 def _alias_by_sql(v: Victim) -> None:

@@ -3,13 +3,8 @@
 import contextlib
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +22,8 @@ from aigate.ticket import GUARD_HEADER, HEADER, Envelope, TagTicket, Ticket, hea
 from aigate.values import missing
 from enforce.conftest import PostgresServer
 from enforce.conftest import postgres as postgres  # a fixture
+from servers import free_port, mlflow_serving
 
-_PATIENCE = 120.0
 API = "/api/2.0/mlflow/"
 
 
@@ -49,6 +44,10 @@ class Answer:
         return self.body
 
 
+_Rows = dict[str, list[dict[str, Any]]]
+"""Rows of a database, by table."""
+
+
 @dataclass
 class GuardedServer:
     """A running MLflow server with the guard, the key that it trusts, and its database."""
@@ -65,6 +64,7 @@ class GuardedServer:
     workspaces: bool = True
     """Whether the tables of its MLflow have a column for them."""
     engine: sa.Engine = field(init=False)
+    _patterns: "dict[tuple[str, int], _Rows]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine = sa.create_engine(self.database, poolclass=sa.pool.NullPool)
@@ -131,10 +131,7 @@ class GuardedServer:
     def model(self, prefix: str, versions: int = 3, holder: int | None = 1) -> str:
         """Make a model with versions, of which one holds @champion and has tags, as it was before there was a guard."""
         name = f"{prefix}{uuid.uuid4().hex[:10]}"
-        assert self.send("POST", "registered-models/create", {"name": name}).status == 200
-        for number in range(versions):
-            body = {"name": name, "source": f"s3://nowhere/{name}/{number}"}
-            assert self.send("POST", "model-versions/create", body).status == 200
+        self._copy(self._pattern(versions), name)
         if holder is not None:
             column, w = ("workspace, ", ":w, ") if self.workspaces else ("", "")
             alias = f"INSERT INTO registered_model_aliases ({column}name, alias, version) VALUES "
@@ -152,6 +149,37 @@ class GuardedServer:
                         sa.text(statement), {key: v for key, v in values.items() if f":{key}" in statement}
                     )
         return name
+
+    def _pattern(self, versions: int) -> "_Rows":
+        """Return the rows of a model with so many versions, which MLflow made once."""
+        at = (self.workspace, versions)
+        if at not in self._patterns:
+            name = f"pattern-{uuid.uuid4().hex[:10]}"
+            assert self.send("POST", "registered-models/create", {"name": name}).status == 200
+            for number in range(versions):
+                body = {"name": name, "source": f"s3://nowhere/{name}/{number}"}
+                assert self.send("POST", "model-versions/create", body).status == 200
+            self._patterns[at] = {
+                table: self._rows_of(table, name) for table in ("registered_models", "model_versions")
+            }
+        return self._patterns[at]
+
+    def _rows_of(self, table: str, name: str) -> list[dict[str, Any]]:
+        with self.engine.connect() as line:
+            found = line.execute(sa.text(f"SELECT * FROM {table} WHERE name = :n"), {"n": name})
+            return [dict(row._mapping) for row in found]
+
+    def _copy(self, rows: "_Rows", name: str) -> None:
+        """Write a model's rows once more, under another name."""
+        with self.engine.begin() as line:
+            for table, found in rows.items():
+                for row in found:
+                    renamed = {
+                        key: value.replace(row["name"], name) if isinstance(value, str) else value
+                        for key, value in row.items()
+                    }
+                    into, given = ", ".join(renamed), ", ".join(f":{key}" for key in renamed)
+                    line.execute(sa.text(f"INSERT INTO {table} ({into}) VALUES ({given})"), renamed)
 
     def identity(self, model: str, version: int) -> Identity:
         """Return who a version is, by the table."""
@@ -237,56 +265,22 @@ def serving(
     python: str = sys.executable,
 ) -> Iterator[GuardedServer]:
     """Run a guarded server, with further options and environment where they are given; `python` has the MLflow."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     pair_key = generate()
     pair = write_pair(pair_key, folder)
     database = database or f"sqlite:///{folder}/mlflow.db"
     (folder / "guard.yaml").write_text(GUARD.format(url=url, key=pair.public.name))
-    given = _environment() | {"AIGATE_GUARD": str(folder / "guard.yaml")} | dict(environ or {})
-    server = GuardedServer(url, database, folder / "server.log", pair_key, pair.private)
-    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", str(workers), "--backend-store-uri", database]
-    command += ["--registry-store-uri", f"aigate+{database}"]
-    command += ["--artifacts-destination", str(folder / "artifacts"), *options]
-    with server.log.open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=given, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _await(server, process)
-        yield server
-    finally:
-        for sign_ in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, sign_)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
-                break
-
-
-def _environment() -> dict[str, str]:
-    left_out = ("MLFLOW_", "_MLFLOW_", "AIGATE_", "PYTEST_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
-    return kept | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _await(server: GuardedServer, process: subprocess.Popen[bytes]) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), opener.open(f"{server.url}/health", timeout=5) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.1)
-    pytest.fail(f"the server did not start (exit {process.poll()}):\n{server.log.read_text()[-4000:]}")
+    with mlflow_serving(
+        folder,
+        port=port,
+        database=database,
+        workers=workers,
+        options=("--registry-store-uri", f"aigate+{database}", *options),
+        environ={"AIGATE_GUARD": str(folder / "guard.yaml")} | dict(environ or {}),
+        python=python,
+    ) as server:
+        yield GuardedServer(url, database, server.log, pair_key, pair.private)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from aigate.act import break_glass, clear, halt, resume
 from aigate.act.revert import RevertRequest, revert
 from aigate.enforce.keys import VARIABLE, generate, private_pem
 from aigate.plan import Act
-from conftest import MlflowServer
 from hook.conftest import GuardedServer, all_at_once
+from servers import MlflowServer
 
 pytestmark = pytest.mark.server
 

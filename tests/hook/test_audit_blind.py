@@ -10,9 +10,9 @@ from act.conftest import Shop, _opened
 from aigate.audit import Audit
 from aigate.enforce.keys import VARIABLE, generate, private_pem
 from aigate.history import audited, open_sight
-from conftest import MlflowServer
 from hook.blind import DEEDS, Victim, plain_server
 from hook.conftest import GuardedServer
+from servers import MlflowServer
 
 pytestmark = pytest.mark.server
 

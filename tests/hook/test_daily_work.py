@@ -12,8 +12,8 @@ import pytest
 import mlflow_seed
 from act.conftest import _opened
 from aigate.enforce.keys import VARIABLE, generate, private_pem
-from conftest import MlflowServer
 from hook.conftest import GuardedServer
+from servers import MlflowServer
 
 pytestmark = pytest.mark.server
 

@@ -20,9 +20,9 @@ from aigate.enforce.probe import probe
 from aigate.guarded import NO_VERSION, Heard, State, told
 from aigate.ticket import GUARD_HEADER, GuardSays, guard_header
 from cli.test_doctor import CHURN, MANIFEST
-from conftest import MlflowServer
 from fakes import Asked, Reply, WebServer
 from hook.conftest import GuardedServer, serving
+from servers import MlflowServer
 from standard_pack import infos
 
 KEY = generate()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from conftest import MlflowServer
 from enforce.conftest import PostgresServer
 from enforce.conftest import postgres as postgres  # a fixture
+from servers import MlflowServer
 from torture.rig import TALLY, Driver, Model, Rig, seed
 
 AMOUNT = os.environ.get("AIGATE_TORTURE", "")

@@ -13,8 +13,8 @@ import pytest
 import mlflow_seed
 from aigate.act import PromoteRequest, promote
 from aigate.gate import Request
-from conftest import MlflowServer
 from fakes import WebServer, json_reply
+from servers import MlflowServer
 from torture.rig import ALIAS, TALLY, Driver, Model, Rig, seed
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.sampled(16)]

@@ -8,6 +8,7 @@ out in silence is an error: a rule that nobody reads protects nobody.
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from aigate.digest import digest_bytes
@@ -105,8 +106,12 @@ def _read(path: Path, shown: str, standard: bool) -> PolicyFile:
     return PolicyFile(shown, source, digest_bytes(source), declared(source, shown), standard)
 
 
+@lru_cache(maxsize=256)
 def declared(source: bytes, shown: str) -> tuple[str, ...]:
-    """Return the ids of the policies that a file declares, by reading it, not by running it."""
+    """Return the ids of the policies that a file declares, by reading it, not by running it.
+
+    Remembered for the same bytes: a watcher reads the same files at every look.
+    """
     try:
         tree = ast.parse(source, filename=shown)
     except SyntaxError as e:

@@ -11,8 +11,8 @@ import pytest
 
 import mlflow_seed
 from aigate.collect.mlflow.reader import RegistryReader
-from conftest import MlflowServer
 from reading import reader_of
+from servers import MlflowServer
 
 
 @pytest.fixture(scope="session")
