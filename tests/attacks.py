@@ -55,7 +55,7 @@ write(range(2048), answer(mine.split('@policy("')[1].split('"')[0], "0" * 32))
 STOLEN = (
     _FRAME
     + """
-write([group["write"] for group in header["groups"]], answer("honest.fails", header["nonce"]))
+write(range(2048), answer("honest.fails", header["nonce"]))
 os._exit(0)
 """
 )

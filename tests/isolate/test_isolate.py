@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -18,7 +17,7 @@ from aigate.collect.policy_files import declared, read_policies
 from aigate.decision import Finding, PolicyInfo, PolicyResult
 from aigate.digest import digest_bytes
 from aigate.errors import AigateError, PolicyCodeError
-from aigate.isolate import Answer, Answers, Isolate, Limits, _settle, linux
+from aigate.isolate import Answer, Answers, Isolate, Limits, _settle, linux, nursery
 from aigate.isolate.child import _compile, _load
 from aigate.policy import PolicyFile
 from aigate.snapshot import Snapshot
@@ -237,8 +236,11 @@ def run_python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
 GATE = """
 import os, sys
 from test_isolate import *
-body = "with open('/proc/%d/stat' % os.getppid()) as f: gate = int(f.read().rpartition(')')[2].split()[1])\\n"
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(os.environ["FOLDER"])
+body = (
+    "def parent(pid):\\n    with open('/proc/%d/stat' % pid) as f: return int(f.read().rpartition(')')[2].split()[1])\\n"
+    "nurse = parent(os.getppid())\\ngate = parent(nurse)\\n"
+)
+folder = Path(os.environ.get("FOLDER", "/nowhere"))
 """
 
 
@@ -254,6 +256,72 @@ def test_a_policy_that_kills_the_gate_gets_no_yes_from_it(tmp_path: Path) -> Non
     assert "yes" not in done.stdout
     assert len(list(tmp_path.glob("pid-*"))) == 1
     assert left_behind(tmp_path, patience=5) == [], "the child saw that the gate had gone, and cleared up"
+
+
+@pytest.mark.parametrize("sign", ["SIGKILL", "SIGSTOP"])
+def test_whoever_forks_may_be_ended_or_stopped(
+    sign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has forked answers all the same; the next question finds it gone, or stuck, and gets no yes."""
+    code = GATE + (
+        "import aigate.isolate\n"
+        "aigate.isolate.PATIENCE = 1.5\n"
+        f"body += 'os.kill(nurse, signal.{sign})'\n"
+        "def said():\n"
+        "    try:\n"
+        "        return ask(honest()).honest == EXPECTED\n"
+        "    except AigateError as e:\n"
+        "        return e.message\n"
+        "first = ask((attack('ends the nurse', body), *honest()))\n"
+        "print([first.honest == EXPECTED, said(), said()])\n"
+    )
+    done = run_python(code)
+    second = "the process that runs the policies did not start" if sign == "SIGSTOP" else True
+    assert done.stdout.strip() == str([True, second, True]), done.stderr
+
+
+def test_a_question_pays_for_no_other_start() -> None:
+    ask(honest())
+    nurse = nursery._nursery
+    assert ask(honest()).honest == EXPECTED
+    assert nursery._nursery is nurse
+    assert nurse is not None
+
+
+def test_a_fork_of_the_gate_has_its_own() -> None:
+    """Two processes that asked the same one would take each other's answers for theirs."""
+    code = """
+    from test_isolate import *
+    print(ask(honest()).honest == EXPECTED, flush=True)
+    if os.fork() == 0:
+        print(ask(honest()).honest == EXPECTED, flush=True)
+        sys.exit()
+    os.wait()
+    print(ask(honest()).honest == EXPECTED, flush=True)
+    """
+    done = run_python(code)
+    assert done.stdout.split() == ["True"] * 3, done.stderr
+
+
+def test_more_files_than_one_message_can_hand_over() -> None:
+    count = nursery.MOST_FILES + 60
+    files = tuple(made(f"p{n}.py", source(f"many.p{n}", "")) for n in range(count))
+    done = ask(files, Limits(seconds=60))
+    assert {result.outcome for result in done.answers.results.values()} == {"pass"}
+    assert len(done.answers.results) == count
+
+
+def test_it_ends_with_the_gate() -> None:
+    code = """
+    import signal
+    from test_isolate import *
+    ask(honest())
+    print(nursery._nursery._process.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = run_python(code)
+    assert done.returncode == -9, done.stderr
+    assert surviving([int(done.stdout)], patience=5) == []
 
 
 # --- what is asked and what is answered: one round of files that mean no harm ------------------------------------
@@ -572,20 +640,27 @@ def test_a_child_that_cannot_start_is_the_gates_own_trouble(monkeypatch: pytest.
         Isolate(honest(), {})
 
 
-def test_a_child_that_never_gets_ready_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", shutil.which("yes"))
+def test_a_child_that_never_gets_ready_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr("aigate.isolate.PATIENCE", 0.2)
     with Isolate(honest(), {}) as isolate, pytest.raises(AigateError, match="did not start"):
         isolate.run(SNAPSHOT)
-    assert not alive(isolate._child.pid)
+    assert isolate._child.pid == 0
+    assert nursery._nursery is None, "it was ended: nothing comes of it"
 
 
 def test_leaving_without_a_question_ends_the_child() -> None:
     isolate = Isolate(honest(), {})
     with isolate:
-        assert alive(isolate._child.pid)
+        while not (pid := isolate._child.pid):
+            assert not isolate._child.wait(0.01)
+        assert alive(pid)
     isolate.close()
-    assert not alive(isolate._child.pid)
+    assert surviving([pid]) == []
 
 
 HIDDEN = """
@@ -646,7 +721,7 @@ def test_the_gate_is_hidden_exactly_while_it_asks(monkeypatch: pytest.MonkeyPatc
 def test_the_child_imports_no_more_than_it_needs() -> None:
     code = """
     import sys
-    import aigate.isolate.child
+    import aigate.isolate.nurse
     print(sorted({"yaml", "httpx", "httpcore", "mlflow", "rich", "jmespath", "click", "jsonschema", "asyncio",
                   "subprocess", "aigate.collect", "aigate.gate", "aigate.report"} & set(sys.modules)))
     """

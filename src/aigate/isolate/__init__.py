@@ -6,9 +6,9 @@ it finds spoils the answer of its own file and no other, and the gate never
 takes silence for a yes. What it does not: files can be read and emptied, and
 sockets opened, with the rights of the user who runs the gate.
 
-One interpreter is started and loads what all need. It then forks a process a
-group of files, each with a pipe of its own to the gate, and keeps watch over
-what they leave behind. The gate reads the pipes and the clock itself, so no
+A process that has loaded what all need (`nursery`) forks one a group of files,
+each with a pipe of its own to the gate, and keeps watch over what they leave
+behind. The gate reads the pipes and the clock itself, so no
 policy stands between it and another policy's answer, and it accepts only a
 complete, well-formed answer for exactly the policies it asked.
 """
@@ -22,21 +22,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, Literal
 
 from pydantic import ValidationError
 
 from aigate.decision import PolicyInfo, PolicyResult
 from aigate.errors import AigateError, PolicyCodeError
 from aigate.isolate.linux import hidden
+from aigate.isolate.nursery import start
 from aigate.policy import PolicyFile
 from aigate.snapshot import Snapshot
 from aigate.values import Model
-
-if TYPE_CHECKING:
-    import subprocess
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes one answer may have."""
@@ -103,17 +100,14 @@ class Isolate:
         self._groups = _groups(files)
         self._nonce = os.urandom(16).hex()
         self._pids: list[int] = []
-        self._child, self._pipes, writes = _start(len(self._groups))
+        self._child, self._pipes = start(len(self._groups), "child")
         self._unsent = json.dumps(
             {
                 "nonce": self._nonce,
                 "seconds": limits.seconds,
                 "memory": limits.memory,
                 "params": {id: _plain(values) for id, values in params.items()},
-                "groups": [
-                    {"write": write, "files": [_packed(file) for file in group]}
-                    for write, group in zip(writes, self._groups, strict=True)
-                ],
+                "groups": [{"files": [_packed(file) for file in group]} for group in self._groups],
             }
         ).encode()
         self._send(b"\n", until=None)
@@ -127,15 +121,10 @@ class Isolate:
     def close(self) -> None:
         """End the child and every process it started; closing twice is once."""
         self._kill_groups()
-        for stream in (_pipe(self._child.stdin), _pipe(self._child.stdout), *self._pipes):
+        for pipe in self._pipes:
             with contextlib.suppress(OSError):
-                stream.close()
-        with contextlib.suppress(Exception):  # TimeoutExpired; imported only where a child is started
-            self._child.wait(FAREWELL)
-        if self._child.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
+                pipe.close()
+        self._child.close(FAREWELL)
 
     def describe(self) -> Answers:
         """Load the policies and say what they are, without a snapshot."""
@@ -177,7 +166,7 @@ class Isolate:
         A child that is gone reads nothing and answers nothing, which is met there.
         """
         self._unsent += data
-        stdin = _pipe(self._child.stdin)
+        stdin = self._child.stdin
         os.set_blocking(stdin.fileno(), False)
         with contextlib.suppress(BrokenPipeError), selectors.DefaultSelector() as selector:
             selector.register(stdin, selectors.EVENT_WRITE)
@@ -186,12 +175,12 @@ class Isolate:
 
     def _read_pids(self, until: float) -> list[int]:
         """Read which process runs which group; they wait until this is written, so none can forge it."""
-        stdout = _pipe(self._child.stdout)
+        stdout = self._child.stdout
         (line,) = _read({0: stdout}, until, 1 << 20, enough=b"\n").values()
         if not isinstance(line, bytes) or not line.endswith(b"\n"):
             raise AigateError(
                 "the process that runs the policies did not start",
-                fix=f"see why: {sys.executable} -c 'import aigate.isolate.child'",
+                fix=f"see why: {sys.executable} -c 'import aigate.isolate.nurse'",
             )
         pids: list[int] = json.loads(line)
         return pids
@@ -225,11 +214,6 @@ class Isolate:
         except ValidationError:
             return broken
         return answer if answer.nonce == self._nonce else broken
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # `_start` opens a pipe for each
-    return stream
 
 
 def _read(
@@ -327,56 +311,3 @@ def _differing(ids: list[str], given: list[tuple[str, str, str]]) -> str:
     words = [f"{', '.join(less)} is declared and not there"] if less else []
     words += [f"{', '.join(more)} is there and not declared by @policy('...')"] if more else []
     return "; ".join(words)
-
-
-def _start(
-    groups: int, module: str = "child"
-) -> "tuple[subprocess.Popen[bytes], list[IO[bytes]], list[int]]":
-    """Start an interpreter that knows the parent's import path and nothing else of it; give it the pipes."""
-    import subprocess
-
-    package = str(Path(__file__).parent.parent.parent)
-    path = [str(Path(entry).absolute()) for entry in sys.path if entry and Path(entry).exists()]
-    path += [package] if package not in path else []
-    # Looking for garbage among what is being imported would be a twentieth of the child's time.
-    code = (
-        f"import gc, sys; gc.disable(); sys.path[:] = {path!r}; "
-        f"from aigate.isolate.{module} import main; main()"
-    )
-    # No -I, which would also ignore the hash seed: policies that walk through a set give the same
-    # bytes on each run. The child clears its environment before any policy is loaded.
-    flags = ["-s", "-P", "-S", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]
-    pipes: list[IO[bytes]] = []
-    writes: list[int] = []
-    try:
-        for read, write in (os.pipe() for _ in range(groups)):
-            pipes.append(open(read, "rb", buffering=0))  # noqa: PTH123, SIM115 - a pipe; `close` closes it
-            writes.append(write)
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
-            [sys.executable, *flags, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"PYTHONHASHSEED": "0", "PYDANTIC_DISABLE_PLUGINS": "__all__"},
-            cwd="/",
-            bufsize=0,
-            pass_fds=writes,
-            start_new_session=True,
-        )
-    except OSError as e:
-        for pipe in pipes:
-            pipe.close()
-        raise AigateError(f"the process that runs the policies cannot be started: {e.strerror}") from e
-    finally:
-        for write in writes:
-            os.close(write)
-    _widen(_pipe(child.stdin))
-    return child, pipes, writes
-
-
-def _widen(pipe: IO[bytes]) -> None:
-    """Let a pipe hold the policies' text, so that nobody waits for the child's imports."""
-    import fcntl
-
-    with contextlib.suppress(OSError, AttributeError):  # more than is allowed, or not Linux
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)

@@ -6,11 +6,9 @@ cannot answer cleanly, because a policy crashes or takes too long on one of its
 snapshots, is asked again snapshot by snapshot, exactly as the gate does.
 """
 
-import contextlib
 import json
 import os
 import selectors
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,18 +31,16 @@ from aigate.isolate import (
     Limits,
     _groups,
     _packed,
-    _pipe,
     _plain,
-    _start,
     _what_is_wrong,
 )
 from aigate.isolate.linux import hidden
+from aigate.isolate.nursery import start
 from aigate.policy import PolicyFile
 from aigate.snapshot import Question, Snapshot
 from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
 
 if TYPE_CHECKING:
-    import subprocess
     from concurrent.futures import Future
 
 K = TypeVar("K")
@@ -276,8 +272,7 @@ class _Worker:
     def __init__(self, header: dict[str, object], limits: Limits) -> None:
         self.nonce = os.urandom(16).hex()
         self._limits = limits
-        self._child: subprocess.Popen[bytes]
-        self._child, _, _ = _start(0, "batch_child")
+        self._child, _ = start(0, "batch_child")
         self._unsent = json.dumps({**header, "nonce": self.nonce}).encode() + b"\n"
 
     def ask(self, chunk: Sequence[bytes]) -> tuple[tuple[Facts, ...], list[bytes]]:
@@ -298,7 +293,7 @@ class _Worker:
 
     def _exchange(self, until: float) -> bytes:
         """Send what is unsent and read one whole reply."""
-        stdin, stdout = _pipe(self._child.stdin), _pipe(self._child.stdout)
+        stdin, stdout = self._child.stdin, self._child.stdout
         os.set_blocking(stdin.fileno(), False)
         got, whole = bytearray(), -1
         with selectors.DefaultSelector() as selector:
@@ -330,15 +325,7 @@ class _Worker:
 
     def close(self) -> None:
         """End the interpreter and what it started; closing twice is once."""
-        for stream in (_pipe(self._child.stdin), _pipe(self._child.stdout)):
-            with contextlib.suppress(OSError):
-                stream.close()
-        with contextlib.suppress(Exception):  # TimeoutExpired; imported only where a child is started
-            self._child.wait(FAREWELL)
-        if self._child.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
+        self._child.close(FAREWELL)
 
 
 def _length(head: bytes) -> int:

@@ -17,16 +17,16 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from aigate.decision import Finding, PolicyInfo
+from aigate.decision import Finding
 from aigate.digest import digest_bytes
 from aigate.errors import PolicyCodeError
 from aigate.evaluate import subject_of, unclear
 from aigate.isolate import FAREWELL, MAX_ANSWER
-from aigate.isolate.child import _clear_up, _compile, _end, _info, _limit, _load, _say, _unpacked
-from aigate.isolate.linux import adopt, hide
+from aigate.isolate.child import _clear_up, _compile, _end, _info, _limit, _load, _say, _unpacked, private
+from aigate.isolate.linux import adopt
 from aigate.policy import Policy, run_briefly
 from aigate.snapshot import Snapshot
-from aigate.values import Missing, gap, show_instant
+from aigate.values import gap, show_instant
 
 # Kept here: what a policy puts in their place does not change how its process ends.
 _exit = os._exit
@@ -34,18 +34,14 @@ _exit = os._exit
 Codes = list[CodeType | PolicyCodeError]
 
 
-def main() -> None:
+def main(_: list[int]) -> None:
     """Read what to load; then, until the gate hangs up, snapshots to judge."""
-    os.environ.clear()  # noqa: TID251 - nothing is read from it, and nothing is left in it
-    hide()
     adopt()
     stdin = sys.stdin.buffer
     header = json.loads(stdin.readline() or b"null")
     if header is None:
         return
     codes = [[_compile(file) for file in group["files"]] for group in header["groups"]]
-    for model in (Snapshot, Finding, Missing, PolicyInfo):
-        model.model_rebuild()  # once here, and not again in every fork
     while sizes := stdin.readline().split():
         read = [_looked_at(stdin.read(int(size)), header) for size in sizes]
         snapshots = [snapshot for _, snapshot in read if snapshot is not None]
@@ -104,7 +100,7 @@ def _judged(header: dict[str, Any], codes: list[Codes], snapshots: list[Snapshot
         pid = os.fork()
         if pid == 0:
             mine = pipes[number][1]
-            _become(header, codes, number, snapshots, wait, mine, [go, *_others(pipes, mine)])
+            _become(header, codes, number, snapshots, wait, mine, [go, *private, *_others(pipes, mine)])
         pids.append(pid)
     for _, write in pipes:
         os.close(write)

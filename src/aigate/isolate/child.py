@@ -18,13 +18,12 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from aigate.decision import Finding, PolicyInfo, PolicyResult
+from aigate.decision import PolicyInfo, PolicyResult
 from aigate.errors import PolicyCodeError
 from aigate.isolate import FAREWELL, Answer
-from aigate.isolate.linux import adopt, hide
+from aigate.isolate.linux import adopt
 from aigate.policy import Policy, run, say, show_params
 from aigate.snapshot import Snapshot
-from aigate.values import Missing
 
 ROOM = 64
 """Processes and threads that all policies together may add to what the machine runs already."""
@@ -33,10 +32,15 @@ ROOM = 64
 _exit, _write = os._exit, os.write
 
 
-def main() -> None:
-    """Read what to load, then a snapshot; fork, release the forks, and clear up once the gate has gone."""
-    os.environ.clear()  # noqa: TID251 - nothing is read from it, and nothing is left in it
-    hide()
+private: list[int] = []
+"""Descriptors of this process that nothing which it forks may keep."""
+
+
+def main(writes: list[int]) -> None:
+    """Read what to load, then a snapshot; fork, release the forks, and clear up once the gate has gone.
+
+    Each group of files answers on one of `writes`.
+    """
     adopt()
     stdin = sys.stdin.buffer
     header = json.loads(stdin.readline() or b"null")
@@ -48,11 +52,9 @@ def main() -> None:
     if not question:
         return
     snapshot = None if question == b"null" else Snapshot.model_validate_json(question)
-    for model in (Answer, Finding, Missing):
-        model.model_rebuild()  # once here, and not again in every fork
     gc.freeze()  # what is here by now stays, and the forks share it
     gc.enable()
-    pids = _fork(header, codes, snapshot)
+    pids = _fork(header, writes, codes, snapshot)
     stdin.read()  # until the gate closes it, or ends
     _clear_up(pids)
 
@@ -69,23 +71,19 @@ def _compile(file: dict[str, Any]) -> CodeType | PolicyCodeError:
 
 
 def _fork(
-    header: dict[str, Any], codes: list[list[CodeType | PolicyCodeError]], snapshot: Snapshot | None
+    header: dict[str, Any],
+    writes: list[int],
+    codes: list[list[CodeType | PolicyCodeError]],
+    snapshot: Snapshot | None,
 ) -> list[int]:
     """Fork a process a group, tell the gate which they are, and only then let them run."""
     wait, go = os.pipe()
-    writes: list[int] = [group["write"] for group in header["groups"]]
     pids: list[int] = []
     for number in range(len(writes)):
         pid = os.fork()
         if pid == 0:
-            _become(
-                header,
-                codes[number],
-                number,
-                snapshot,
-                wait,
-                [go, 1, *writes[:number], *writes[number + 1 :]],
-            )
+            others = [go, 1, *private, *writes[:number], *writes[number + 1 :]]
+            _become(header, codes[number], number, snapshot, wait, writes[number], others)
         pids.append(pid)
     for write in writes:
         os.close(write)
@@ -102,11 +100,11 @@ def _become(
     number: int,
     snapshot: Snapshot | None,
     wait: int,
+    write: int,
     others: list[int],
 ) -> NoReturn:
     """In a fork: wait for the others, load the files, run their policies, answer, and never return."""
     group = header["groups"][number]
-    write = group["write"]
     try:
         os.setsid()
         for fd in others:

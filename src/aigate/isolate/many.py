@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,12 +33,11 @@ from aigate.isolate import (
     Answer,
     Limits,
     _packed,
-    _pipe,
     _plain,
     _settle,
-    _start,
 )
 from aigate.isolate.linux import hidden
+from aigate.isolate.nursery import start
 from aigate.policy import PolicyFile
 from aigate.snapshot import Snapshot
 
@@ -100,7 +98,7 @@ class Many:
         self._begin()
 
     def _begin(self) -> None:
-        self._child, _, _ = _start(0, "many_child")
+        self._child, _ = start(0, "many_child")
         header = {
             "nonce": self._nonce,
             "seconds": self.limits.seconds,
@@ -119,16 +117,7 @@ class Many:
 
     def close(self) -> None:
         """End the child; it clears away what the policies left behind. Closing twice is once."""
-        with contextlib.suppress(OSError):
-            _pipe(self._child.stdin).close()
-        with contextlib.suppress(Exception):  # TimeoutExpired; imported only where a child is started
-            self._child.wait(FAREWELL)
-        if self._child.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait()
-        with contextlib.suppress(OSError):
-            _pipe(self._child.stdout).close()
+        self._child.close(FAREWELL)
 
     def run(self, snapshot: Snapshot, only: Collection[str] = (), **params: Mapping[str, object]) -> Heard:
         """Run policies on a snapshot: those of the files that hold `only`, or all.
@@ -202,14 +191,13 @@ class Many:
             return line
         if not self._started:
             raise AigateError("the process that runs the policies did not start")
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.kill()
         self.close()
         self._begin()
         return None
 
     def _talk(self, request: bytes, until: float) -> bytes | None:
-        stdin, stdout = _pipe(self._child.stdin), _pipe(self._child.stdout)
+        stdin, stdout = self._child.stdin, self._child.stdout
         os.set_blocking(stdin.fileno(), False)
         view = memoryview(request)
         with contextlib.suppress(BrokenPipeError), selectors.DefaultSelector() as selector:

@@ -19,15 +19,14 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 import aigate
-from aigate.decision import Finding, PolicyInfo, PolicyResult
+from aigate.decision import Finding, PolicyResult
 from aigate.errors import PolicyCodeError
 from aigate.isolate import MAX_ANSWER, child
-from aigate.isolate.child import _answer, _clear_up, _collect, _compile, _exit, _limit, _say
-from aigate.isolate.linux import adopt, hide
+from aigate.isolate.child import _answer, _clear_up, _collect, _compile, _exit, _limit, _say, private
+from aigate.isolate.linux import adopt
 from aigate.isolate.many import Witnessed
 from aigate.policy import Policy, deny, run
 from aigate.snapshot import Snapshot, Tag
-from aigate.values import Missing
 
 _USUAL = ("aigate.compare", "aigate.limits", "aigate.window")
 """What the standard policies import when they are loaded or run."""
@@ -41,17 +40,15 @@ _by_policy: dict[str, tuple[int, ...]] = {}
 """The lines of its own file in which a policy called `deny`. A fork begins with none."""
 
 
-def main() -> None:
+def main(_: list[int]) -> None:
     """Read what to load, then a question a line, until there are no more."""
-    os.environ.clear()  # noqa: TID251 - nothing is read from it, and nothing is left in it
-    hide()
     adopt()
     stdin = sys.stdin.buffer
     header = json.loads(stdin.readline() or b"null")
     if header is None:
         return
     codes = [[_compile(file) for file in group["files"]] for group in header["groups"]]
-    for model in (Witnessed, Finding, Missing, Snapshot, PolicyInfo, PolicyResult, Tag):
+    for model in (Witnessed, Tag):
         model.model_rebuild()  # once here, and not again in every fork
     for name in _USUAL:
         import_module(name)
@@ -100,7 +97,7 @@ def _round(header: dict[str, Any], codes: list[Codes], asked: dict[str, Any]) ->
         pid = os.fork()
         if pid == 0:
             files = header["groups"][number]["files"]
-            _become(header, codes[number], files, snapshot, write, [read, *reads])
+            _become(header, codes[number], files, snapshot, write, [*private, read, *reads])
         os.close(write)
         reads[read] = number
         pids.append(pid)
