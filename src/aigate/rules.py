@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from aigate.collect.manifest_file import LoadedManifest, unknown_key
-from aigate.collect.policy_files import doubles, look_through, read_policies, standard_folder
+from aigate.collect.policy_files import doubles, is_folder, look_through, read_policies, standard_folder
 from aigate.collect.policy_packages import look_into
 from aigate.decision import PolicyInfo
 from aigate.digest import digest_bytes
@@ -64,7 +64,7 @@ def _readable(loaded: LoadedManifest) -> tuple[tuple[PolicyFile, ...], tuple[Aig
         )
         files, errors = files + more, errors + wrong
     folder = loaded.folder / selection.path
-    if folder.is_dir():
+    if is_folder(folder, selection.path):
         own, wrong = look_through(folder, shown=selection.path)
         files, errors = files + own, errors + wrong
     elif selection.path != PolicySelection().path:

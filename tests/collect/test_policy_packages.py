@@ -243,6 +243,44 @@ def test_a_package_that_does_not_say_where_its_policies_are(project: Project) ->
     )
 
 
+MANGLED = {
+    "an entry point without a value": ("entry_points.txt", f"[{GROUP}]\npolicies\n".encode()),
+    "entry points in no encoding": ("entry_points.txt", b"\xff\xfe\x00"),
+    "an entry point without end": ("entry_points.txt", f"[{GROUP}]\np = {'a' * 5000}\n".encode()),
+    "a list of files in no encoding": ("RECORD", b"\xff\xfe,,\n"),
+    "a size that is no number": ("RECORD", b"acme_rules/reach.py,,big\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), MANGLED.values(), ids=MANGLED.keys())
+def test_a_package_whose_metadata_are_mangled_is_refused(project: Project, name: str, content: bytes) -> None:
+    project.install({"reach": RULE.format(id="acme.reach")})
+    (project.site / "acme_rules-1.2.0.dist-info" / name).write_bytes(content)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        policies_in_force(project.require(package="acme-rules", digest=NOTHING))
+
+
+def test_a_folder_of_which_nobody_can_tell_is_not_left_out(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for whoever may not look into a folder on the way to it."""
+    rule = project.folder / "policies/reach.py"
+    rule.parent.mkdir()
+    rule.write_text(RULE.format(id="acme.reach"))
+    (project.folder / "aigate.yaml").write_text("version: 1\nsystem: churn\nmodel: {name: churn}\n")
+    loaded = load_manifest(project.folder / "aigate.yaml")
+    is_dir = Path.is_dir
+
+    def shut(path: Path) -> bool:
+        if path == rule.parent:
+            raise PermissionError(13, "Permission denied")
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", shut)
+    with pytest.raises(ConfigError, match="policies: cannot be read: Permission denied"):
+        policies_in_force(loaded)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -250,6 +288,9 @@ def test_a_package_that_does_not_say_where_its_policies_are(project: Project) ->
         "from acme_rules import helpers",
         "from . import helpers",
         "    import acme_rules as a",
+        "import importlib; importlib.import_module('acme_rules.helpers')",
+        "from importlib import import_module; import_module('.helpers', __package__)",
+        "__import__('acme_rules.helpers')",
     ],
 )
 def test_code_of_the_package_that_was_not_hashed_does_not_run(project: Project, line: str) -> None:

@@ -71,6 +71,14 @@ def look_through(
     return tuple(files), tuple(errors)
 
 
+def is_folder(path: Path, shown: str) -> bool:
+    """Whether there is a folder. Raises ConfigError where nobody can tell."""
+    try:
+        return path.is_dir()
+    except OSError as e:
+        raise _unreadable(e, shown) from e
+
+
 def _unreadable(error: OSError, shown: str) -> ConfigError:
     made = ConfigError(f"cannot be read: {error.strerror or error}", place=shown)
     made.__cause__ = error

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from aigate.collect.policy_files import look_through
+from aigate.collect.policy_files import is_folder, look_through
 from aigate.errors import AigateError, ConfigError
 from aigate.manifest import PolicyPackage
 from aigate.policy import PolicyFile
@@ -68,7 +68,7 @@ def find(wanted: PolicyPackage, folder: Path) -> tuple[tuple[PolicyFile, ...], t
         raise ConfigError(
             f"{shown!r} is how the standard pack is shown", fix="give the folder or the package another name"
         )
-    if not at.is_dir():
+    if not is_folder(at, shown):
         raise ConfigError(
             f"there is no folder {shown!r} beside the manifest",
             fix="check it out too; a git submodule is left out of a pull request's base: copy it, or install it",
@@ -101,14 +101,19 @@ def _installed(name: str) -> tuple[Path, frozenset[str]]:
 
     try:
         found = metadata.distribution(name)
+        files = [PurePosixPath(file.as_posix()) for file in found.files or ()]
+        said = sorted({entry.value for entry in found.entry_points if entry.group == GROUP})
     except metadata.PackageNotFoundError as e:
         raise ConfigError(
             f"the package {name!r} is not installed beside aigate",
             fix="install it into the same environment, pinned and with its hash",
         ) from e
-    files = [PurePosixPath(file.as_posix()) for file in found.files or ()]
-    tops = frozenset(file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py")
-    said = sorted({entry.value for entry in found.entry_points if entry.group == GROUP})
+    except Exception as e:  # its parsers stumble over a mangled file in ways of their own
+        raise ConfigError(
+            f"what the package {name!r} says of itself cannot be read ({type(e).__name__})",
+            fix="install it again",
+        ) from e
+    tops = frozenset(file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py") - {".."}
     folders = [value.partition(":")[0].replace(".", "/") for value in said] or sorted(tops)
     if len(folders) != 1:
         raise ConfigError(
@@ -118,7 +123,7 @@ def _installed(name: str) -> tuple[Path, frozenset[str]]:
             "for one that you work on, name its folder",
         )
     at = Path(str(found.locate_file(folders[0])))
-    if not at.is_dir():
+    if not is_folder(at, name):
         raise ConfigError(f"the package {name!r} has no folder {folders[0]!r}", fix="install it again")
     return at, tops | {folders[0].partition("/")[0]}
 
@@ -130,12 +135,18 @@ def _unhashed(file: PolicyFile, own: frozenset[str]) -> Iterator[ConfigError]:
             names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
+        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+            names = [str(word.value) for word in node.args[:1] if isinstance(word, ast.Constant)]
         else:
             continue
         relative = isinstance(node, ast.ImportFrom) and node.level > 0
-        if relative or any(name.partition(".")[0] in own for name in names):
+        if relative or any(name.partition(".")[0] in own or name.startswith(".") for name in names):
             yield ConfigError(
                 "imports code of its own package, which is not among what was hashed",
                 place=f"{file.shown}:{node.lineno}:{node.col_offset + 1}",
                 fix="write what it needs into the policy file itself",
             )
+
+
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "attr", "") or getattr(node.func, "id", "")
