@@ -93,10 +93,14 @@ def held(**fields: Any) -> Grounds:
 
 
 def judgement(
-    outcome: Outcome = "fail", *keys: str, id: str = "freshness.stage", level: Level = "block"
+    outcome: Outcome = "fail",
+    *keys: str,
+    id: str = "freshness.stage",
+    level: Level = "block",
+    partial: bool = False,
 ) -> Judgement:
     found = keys or (("features",) if outcome == "fail" else ())
-    reason = "because" if outcome in ("unknown", "error", "skip") else ""
+    reason = "because" if partial or outcome in ("unknown", "error", "skip") else ""
     return Judgement(
         info=PolicyInfo(
             id=id, title="A policy.", severity="high", blames="data", file="p.py", file_digest=DIGEST
@@ -107,6 +111,7 @@ def judgement(
             outcome=outcome,
             reason=reason,
             findings=tuple(Finding(message=f"{key} is late", key=key) for key in found),
+            partial=partial,
         ),
     )
 
@@ -233,6 +238,38 @@ def test_what_could_not_be_assessed_is_waived_only_where_it_is_said() -> None:
     assert (made.verdict, made.counts.waived, made.counts.unknown) == ("allow", 1, 1)
     assert "1 that could not be is waived" in made.reason
     assert fate(unknown, judgement())[0] == "unused", "it failed, which that is no leave for"
+
+
+def test_what_a_waived_failure_left_unassessed_keeps_the_gate_shut() -> None:
+    """One stage is late, and of another nobody knows: leave for the first is none for the second."""
+    spoilt = change(passing(), "/stages/features/age", timedelta(days=3))
+    spoilt = change(spoilt, "/stages/embeddings/freshness", missing("no answer in 5 s", "https://d.example"))
+    found = pack()["freshness.stage"].run(spoilt)
+    assert ([f.key for f in found.findings], found.partial) == (["features"], True)
+    late = judgement().model_copy(update={"result": found})
+    assert decision(book(), late, PASSES).verdict == "deny"
+    made = decision(book(waiver()), late, PASSES)
+    assert (made.verdict, made.reason) == ("hold", "1 policy could not be assessed")
+    assert unclear_of(made) == ("freshness.stage: no answer in 5 s (https://d.example)",)
+    both = decision(book(waiver(), waiver(key="", covers="unknown")), late, PASSES)
+    assert (both.verdict, both.counts.waived, unclear_of(both)) == ("allow", 2, ())
+    assert unfounded(both) == ""
+    alone = decision(book(waiver(key="", covers="unknown")), late, PASSES)
+    assert (alone.verdict, len(alone.waivers.applied)) == ("deny", 1)
+    required = late.model_copy(update={"level": "require"})
+    assert decision(book(waiver(), waiver(key="", covers="unknown")), required, PASSES).verdict == "deny"
+
+
+def test_what_a_waived_failure_left_unassessed_makes_no_rollback() -> None:
+    retain = passing_snapshot("retain")
+    subject = subject_of(retain)
+    mine = {"version": subject.version, "created_at": subject.created_at}
+    info = judgement().info.model_copy(update={"blames": "model"})
+    partial = judgement(partial=True).model_copy(update={"info": info})
+    worse = judgement(id="a.b").model_copy(update={"info": info.model_copy(update={"id": "a.b"})})
+    for leave in (book(waiver(**mine)), book(waiver(**mine), waiver(**mine, key="", covers="unknown"))):
+        made = decision(leave, partial, worse, PASSES, snapshot=retain, subject=subject)
+        assert (made.verdict, made.waivers.unused) == ("hold", ())
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -468,6 +505,29 @@ FORGED: dict[str, Callable[[Decision], dict[str, Any]]] = {
         "waivers": Waivers(applied=(_used(d, key="other"),)),
     },
     "one of another reason": lambda d: {"waivers": Waivers(applied=(_used(d, reason="other"),))},
+    "one whose end is told otherwise": lambda d: {
+        "waivers": Waivers(applied=(_used(d, expires=NOW - SECOND, approved_on=NOW - DAY),)),
+    },
+    "one of another registry": lambda d: {
+        "waivers": Waivers(applied=(_used(d, registry="https://other.example"),))
+    },
+    "one of another version": lambda d: {
+        "waivers": Waivers(applied=(_used(d, version="9", created_at=None),))
+    },
+    "one of another environment": lambda d: {"environment": "staging"},
+    "one for a subject that is not known": lambda d: {"subject": missing("no answer", "x")},
+    "one that is still to be approved": lambda d: {"now": NOW - DAY},
+    "one of which the reports tell another approver": lambda d: {
+        "waivers": Waivers(applied=(d.waivers.applied[0].model_copy(update={"who": "user:boss"}),))
+    },
+    "an entry that is none": lambda d: {
+        "waivers": Waivers(
+            applied=(d.waivers.applied[0], d.waivers.applied[0].model_copy(update={"waiver": None}))
+        )
+    },
+    "that it could not be assessed, of what was": lambda d: {
+        "judgements": tuple(j.model_copy(update={"waived": "by user:kai"}) for j in d.judgements)
+    },
     "at level require": lambda d: {
         "judgements": tuple(j.model_copy(update={"level": "require"}) for j in d.judgements)
     },
@@ -523,7 +583,9 @@ def judged(draw: st.DrawFn) -> tuple[Judgement, ...]:
     for id in (*IDS, "z.z"):
         outcome = draw(st.sampled_from(OUTCOMES))
         keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=3)) if outcome == "fail" else []
-        found.append(judgement(outcome, *keys, id=id, level=draw(st.sampled_from(LEVELS))))
+        partial = outcome == "fail" and draw(st.booleans())
+        level = draw(st.sampled_from(LEVELS))
+        found.append(judgement(outcome, *keys, id=id, level=level, partial=partial))
     return tuple(found)
 
 
@@ -538,6 +600,8 @@ def test_no_waiver_of_a_failure_turns_a_hold_into_a_yes(
         assert after.verdict == "hold"
     if before.verdict != after.verdict:
         assert (before.verdict, after.waivers.applied != ()) == ("deny", True)
+    if after.verdict == "allow":
+        assert not any(j.result.partial for j in after.judgements if j.counts)
 
 
 @settings(max_examples=300, deadline=None)
@@ -557,11 +621,9 @@ def test_waivers_only_lift_what_they_name_and_without_them_nothing_is_laxer(
                 assert new.level != "require"
                 assert (new.info.id, other.key) in named
         if new.waived:
-            assert (new.level != "require", new.result.outcome, new.info.id in unknown) == (
-                True,
-                "unknown",
-                True,
-            )
+            assert new.level != "require"
+            assert new.result.outcome == "unknown" or new.result.partial
+            assert new.info.id in unknown
     rank = {"allow": 0, "hold": 1, "deny": 2}
     assert rank[before.verdict] >= rank[after.verdict]
     assert unfounded(after) == ""

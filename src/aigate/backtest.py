@@ -174,19 +174,24 @@ class Jury:
 
 def causes(judgements: Iterable[Judgement]) -> tuple[Cause, ...]:
     """Return the first few policies that keep the gate shut: those that failed before those that cannot tell."""
-    shut = [j for j in judgements if j.counts and ((j.result.outcome == "fail" and j.standing) or j.open)]
-    shut.sort(key=lambda j: j.result.outcome != "fail")
+    shut = [j for j in judgements if j.counts and (_fails(j) or j.open)]
+    shut.sort(key=lambda j: not _fails(j))
     return tuple(_cause(j) for j in shut[:MOST_CAUSES])
 
 
+def _fails(judgement: Judgement) -> bool:
+    """Whether it is a failure that keeps the gate shut, and not what a waived one left open."""
+    return judgement.result.outcome == "fail" and bool(judgement.standing)
+
+
 def _cause(judgement: Judgement) -> Cause:
-    result, standing = judgement.result, judgement.standing
-    outcome = result.outcome
+    result, fails = judgement.result, _fails(judgement)
+    outcome = "unknown" if result.outcome == "fail" and not fails else result.outcome
     assert outcome in ("fail", "unknown", "error")  # only these keep the gate shut
     return Cause(
         policy=judgement.info.id,
         outcome=outcome,
-        message=standing[0].message if outcome == "fail" and standing else result.reason,
+        message=judgement.standing[0].message if fails else result.reason,
     )
 
 

@@ -2,9 +2,17 @@
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
 from aigate.bound import Part
 from aigate.manifest import PRODUCTION, Level, Owner, PolicyId
@@ -76,6 +84,9 @@ class PolicyResult(Model):
     findings: tuple[Finding, ...] = ()
     reads: tuple[str, ...] = ()
     """The evidence it rests on, as JSON pointers into the snapshot."""
+    partial: bool = False
+    """Whether it failed and could not assess the rest; the reason says what. Written only where it is so, as records
+    have no place for it that are older."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "PolicyResult":
@@ -86,7 +97,16 @@ class PolicyResult(Model):
             raise ValueError(f"a {self.outcome} has no findings")
         if self.outcome in ("unknown", "error", "skip") and not self.reason.strip():
             raise ValueError(f"outcome {self.outcome} needs a reason")
+        if self.partial and (self.outcome != "fail" or not self.reason.strip()):
+            raise ValueError("only a failure is partial, and it needs a reason")
         return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = write(self)
+        if not self.partial:
+            data.pop("partial", None)
+        return data
 
 
 class Judgement(Model):
@@ -96,8 +116,8 @@ class Judgement(Model):
     level: Level
     result: PolicyResult
     waived: Text = ""
-    """Who let it stand that this could not be assessed, why and until when; empty where nobody did.
-    What failed is waived finding by finding."""
+    """Who let it stand that this, or the rest of it, could not be assessed, why and until when; empty where
+    nobody did. What failed is waived finding by finding."""
 
     @property
     def counts(self) -> bool:
@@ -111,10 +131,19 @@ class Judgement(Model):
         return tuple(finding for finding in self.result.findings if required or not finding.waived)
 
     @property
+    def excused(self) -> bool:
+        """Whether somebody let it stand that this, or the rest of it, could not be assessed; never at `require`."""
+        unassessed = self.result.outcome == "unknown" or self.result.partial
+        return unassessed and bool(self.waived) and self.level != "require"
+
+    @property
     def open(self) -> bool:
-        """Whether it came to no answer, and nobody may let that stand, or did. What is broken is never waived."""
-        if self.result.outcome == "unknown":
-            return self.level == "require" or not self.waived
+        """Whether it came to no answer, and nobody may let that stand, or did. What is broken is never waived.
+
+        A failure whose every finding is waived is open where the rest of it could not be assessed.
+        """
+        if self.result.outcome == "unknown" or (self.result.partial and not self.standing):
+            return not self.excused
         return self.result.outcome == "error"
 
 

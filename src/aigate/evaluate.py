@@ -175,8 +175,8 @@ def unclear(snapshot: Snapshot) -> str:
 
 def _clouds(judgement: Judgement) -> bool:
     """Whether something was let stand that may be why a model fails: late data are late, waived or not."""
-    if judgement.result.outcome == "unknown":
-        return not judgement.open
+    if judgement.excused:
+        return True
     return judgement.result.outcome == "fail" and not judgement.standing and judgement.info.blames != "model"
 
 

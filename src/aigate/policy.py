@@ -500,18 +500,19 @@ def run(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> Policy
     are outcomes too: a policy that calls `sys.exit(0)` has not passed.
     """
     this = _Run()
-    outcome, reason, findings = _ended(policy, snapshot, params, this)
+    outcome, reason, findings, partial = _ended(policy, snapshot, params, this)
     return PolicyResult(
         policy=policy.id,
         outcome=outcome,
         reason=reason,
         findings=findings,
         reads=tuple(sorted({*this.reads, *this.there, *this.misses})),
+        partial=partial,
     )
 
 
-Brief: TypeAlias = tuple[Outcome, str, tuple[Finding, ...]]
-"""How a policy ended: outcome, reason, findings."""
+Brief: TypeAlias = tuple[Outcome, str, tuple[Finding, ...], bool]
+"""How a policy ended: outcome, reason, findings, and whether it failed and could not assess the rest."""
 
 
 def run_briefly(policy: Policy, snapshot: Snapshot, params: dict[str, object]) -> Brief:
@@ -527,7 +528,7 @@ def _ended(policy: Policy, snapshot: Snapshot, params: dict[str, object], this: 
     """Run a policy, noting in `this`, and settle how it ended."""
     global _run  # one run at a time; `deny` has no other way to know of it
     if policy.broken:
-        return "error", f"it {policy.broken}", ()
+        return "error", f"it {policy.broken}", (), False
     yielded: list[Finding] = []
     outcome: Outcome = "pass"
     reason = ""
@@ -604,7 +605,7 @@ def _conclude(this: _Run, yielded: list[Finding], outcome: Outcome, reason: str)
     """Settle the outcome from what happened: the strictest reading of it."""
     rests_on = this.there or not CONTEXT.issuperset(this.reads)
     if outcome == "pass" and rests_on and not (this.made or yielded or this.unclear or this.misses):
-        return "pass", _several(this.notes) if this.notes else "", ()
+        return "pass", _several(this.notes) if this.notes else "", (), False
     kept = {id(finding) for finding in yielded}
     lost = [finding for finding in this.made if id(finding) not in kept]
     gaps = [f"{gap.missing} ({gap.source})" for gap in this.misses.values()]
@@ -623,4 +624,4 @@ def _conclude(this: _Run, yielded: list[Finding], outcome: Outcome, reason: str)
         outcome, reason = "error", f"it ended as {outcome} without a reason"
     elif outcome in ("pass", "skip") and not rests_on:
         outcome, reason = "error", "it read no evidence, so it cannot know"
-    return outcome, _clean(reason), tuple(yielded)
+    return outcome, _clean(reason), tuple(yielded), outcome == "fail" and bool(unclear)

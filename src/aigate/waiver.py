@@ -121,7 +121,7 @@ def _fate(entry: Entry, judgements: dict[str, Judgement], grounds: Grounds) -> _
         return _Fate("elsewhere", f"it is for the model {waiver.model}")
     if grounds.now >= waiver.expires:
         return _Fate("expired", "it ran out")
-    if other := _other(waiver, grounds):
+    if other := _other(waiver, grounds.environment, grounds.subject):
         return _Fate("unused", other)
     if wrong := next(_wrong(waiver, grounds), ""):
         return _Fate("refused", wrong)
@@ -131,11 +131,10 @@ def _fate(entry: Entry, judgements: dict[str, Judgement], grounds: Grounds) -> _
     return _lifted(waiver, judgement)
 
 
-def _other(waiver: Waiver, grounds: Grounds) -> str:
+def _other(waiver: Waiver, environment: str, subject: Evident[Subject]) -> str:
     """Return why a waiver is about something else than what was asked; empty where it is about just that."""
-    subject = grounds.subject
-    if waiver.environment != grounds.environment:
-        return f"it is for {waiver.environment}, and {grounds.environment} is asked about"
+    if waiver.environment != environment:
+        return f"it is for {waiver.environment}, and {environment} is asked about"
     if (lost := gap(subject)) is not None:
         return f"which version is asked about is not known: {lost.missing}"
     if waiver.registry != subject.registry:
@@ -195,7 +194,7 @@ def _lifted(waiver: Waiver, judgement: Judgement) -> _Fate:
     if outcome == "unknown" and waiver.covers != "unknown":
         return _Fate("refused", "the policy could not be assessed, and it does not say covers: unknown")
     if waiver.covers == "unknown":
-        if outcome != "unknown":
+        if outcome != "unknown" and not judgement.result.partial:
             return _Fate("unused", "the policy failed, and it is only for what could not be assessed")
         if judgement.waived:
             return _Fate("unused", "another waiver lets that stand already")
@@ -269,13 +268,13 @@ def unfounded(decision: Decision) -> str:
     """Return which mark in a record no waiver in it accounts for; empty where each has one that counted.
 
     What is asked is what a record can show by itself: that the waiver was
-    there, was about this policy and key, and had not run out. Whether its
-    approver was entitled stands in the manifest.
+    there, was about this version, policy and key, and had not run out. Whether
+    its approver was entitled stands in the manifest.
     """
     applied = decision.waivers.applied
     for use in applied:
-        if use.until is None or use.until <= decision.now:
-            return f"a waiver of {use.policy} counted after it had run out"
+        if wrong := _miscounted(use, decision):
+            return f"a waiver of {use.policy} counted {wrong}"
     for judgement in decision.judgements:
         policy = judgement.info.id
         marks = [("fail", f.key, f.waived) for f in judgement.result.findings if f.waived]
@@ -283,9 +282,26 @@ def unfounded(decision: Decision) -> str:
         for covers, key, mark in marks:
             if not any(_accounts(use, policy, covers, key, mark) for use in applied):
                 return f"{policy} is marked as waived, and no waiver in the record says so"
-        if marks and (judgement.level == "require" or judgement.result.outcome not in ("fail", "unknown")):
+        required = judgement.level == "require" or judgement.result.outcome not in ("fail", "unknown")
+        if marks and (required or (judgement.waived and not judgement.excused)):
             return f"{policy} is marked as waived, and cannot be"
     return ""
+
+
+def _miscounted(use: WaiverUse, decision: Decision) -> str:
+    """Return why a waiver that counted cannot have, as far as its record shows; empty where it can."""
+    waiver = use.waiver
+    if waiver is None:
+        return "that is no entry"
+    told = (use.policy, use.key, use.who, use.reason, use.until)
+    if told != (waiver.policy, waiver.key, waiver.approver, waiver.reason, waiver.expires):
+        return "that is told otherwise than it was given"
+    if waiver.expires <= decision.now:
+        return "after it had run out"
+    if waiver.approved_on > decision.now:
+        return "before it was approved"
+    other = _other(waiver, decision.environment, decision.subject)
+    return f"for something else: {other}" if other else ""
 
 
 def _accounts(use: WaiverUse, policy: str, covers: str, key: str, mark: str) -> bool:

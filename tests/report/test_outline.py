@@ -6,6 +6,7 @@ from aigate.decision import Decision, Finding
 from aigate.manifest import Owner
 from aigate.report.context import ReportContext
 from aigate.report.outline import Outline, outline
+from aigate.report.problems import problems
 from aigate.snapshot import Runbook
 from aigate.values import missing
 from report.cases import CASES, LATE, OWNER, RUNBOOKS, decision, judgement, passes, source
@@ -101,7 +102,7 @@ def test_allow_needs_no_steps_but_the_move() -> None:
 
 def test_advice_is_a_step_only_where_nothing_else_is_wrong() -> None:
     advice = judgement("a.b", "fail", Finding(message="x", fix="tidy up"), level="advise")
-    assert _words(decision(*passes(), advice)) == ["tidy up"]
+    assert _words(decision(*passes("freshness.stage"), advice)) == ["tidy up"]
     assert "tidy up" not in _words(
         decision(*passes("freshness.stage"), advice, judgement("freshness.stage", "fail", LATE))
     )
@@ -156,7 +157,9 @@ def test_times_are_shown_to_the_second() -> None:
 
 
 def test_nothing_in_service_is_said() -> None:
-    assert _outline(decision(*passes(), champion=None)).setting[-1] == "@champion now: nothing"
+    assert (
+        _outline(decision(*passes("freshness.stage"), champion=None)).setting[-1] == "@champion now: nothing"
+    )
 
 
 def test_each_fix_once_the_first_of_each_policy_first_and_the_rest_counted() -> None:
@@ -261,3 +264,22 @@ def test_waivers_without_effect_are_said() -> None:
     assert _outline(CASES["advise"].decision).notes == (
         "waiver ran out: evaluation.floor, by m.ito until 2026-11-20T21:18:00Z (demo)",
     )
+
+
+def test_what_a_waived_failure_left_unassessed_is_listed_as_unknown() -> None:
+    late = LATE.model_copy(update={"waived": "by user:kai until 2026-12-01: GOV-481"})
+    failed = judgement("freshness.stage", "fail", late, reason="embeddings gave no answer (x)")
+    partial = failed.model_copy(update={"result": failed.result.model_copy(update={"partial": True})})
+    told = _outline(decision(partial, *passes("freshness.stage")))
+    assert [(row.status, row.said) for row in told.rows] == [
+        ("unknown", "embeddings gave no answer (x)"),
+        ("WAIVED", LATE.message),
+    ]
+    assert told.notes == ()
+    found = problems(decision(partial, *passes("freshness.stage")), ReportContext())
+    assert [(problem.status, problem.shuts) for problem in found] == [("unknown", True), ("WAIVED", False)]
+    excused = _outline(
+        decision(partial.model_copy(update={"waived": "by user:kai"}), *passes("freshness.stage"))
+    )
+    assert [row.status for row in excused.rows] == ["WAIVED", "WAIVED"]
+    assert "2 waived" in excused.coverage

@@ -186,7 +186,7 @@ def _of(judgement: "Judgement") -> list[AtHand]:
         return [
             AtHand(policy, "", "unknown", 0, result.reason, never or "it is broken: nobody can waive that")
         ]
-    if result.outcome == "unknown":
+    if result.outcome == "unknown" or judgement.open:
         return [AtHand(policy, "", "unknown", 1, result.reason, never)] if judgement.open else []
     standing = judgement.standing if result.outcome == "fail" else ()
     keys = [finding.key for finding in standing]

@@ -194,8 +194,14 @@ def _answer(
         "status": "answered",
         "infos": infos,
         "results": [
-            {"policy": id, "outcome": outcome, "reason": reason, "findings": [_plain(f) for f in findings]}
-            for id, outcome, reason, findings in known
+            {
+                "policy": id,
+                "outcome": outcome,
+                "reason": reason,
+                "findings": [_plain(f) for f in findings],
+                "partial": partial,
+            }
+            for id, outcome, reason, findings, partial in known
         ],
         "rows": rows,
         "unsteady": [

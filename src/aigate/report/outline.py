@@ -142,6 +142,8 @@ def status_of(judgement: Judgement) -> Status | None:
     match judgement.result.outcome:
         case "pass" | "skip":
             return None
+        case "fail" if judgement.open:
+            return "unknown" if judgement.counts else "advice"
         case "fail" if not judgement.standing:
             return "WAIVED"
         case "unknown" if not judgement.open:
@@ -150,10 +152,19 @@ def status_of(judgement: Judgement) -> Status | None:
             return outcome if judgement.counts else "advice"
 
 
+def unassessed(judgement: Judgement) -> Status | None:
+    """Return how it is listed that a judgement came to no answer, or not to all of one; None where it did.
+
+    What a failure left open is listed once its findings are waived; until then its reason is a note.
+    """
+    if judgement.excused:
+        return "WAIVED"
+    return status_of(judgement) if judgement.open else None
+
+
 def waived_in(judgement: Judgement) -> int:
     """Return how much of a judgement is let stand: its waived findings, or that it could not be assessed."""
-    unknown = judgement.result.outcome == "unknown" and not judgement.open
-    return len(judgement.result.findings) - len(judgement.standing) + unknown
+    return len(judgement.result.findings) - len(judgement.standing) + judgement.excused
 
 
 def by_severity(decision: Decision) -> list[Judgement]:
@@ -171,10 +182,9 @@ def _rows_of(judgement: Judgement) -> Iterator[Row]:
     if status is None:
         return
     first = 0
-    if result.outcome != "fail":
-        assessed = status in ("unknown", "error")
-        words = result.reason if assessed else f"not assessed: {result.reason}"
-        yield Row(status, policy, words, judgement.waived if status == "WAIVED" else "")
+    if (shown := unassessed(judgement)) is not None:
+        words = result.reason if shown in ("unknown", "error") else f"not assessed: {result.reason}"
+        yield Row(shown, policy, words, judgement.waived if shown == "WAIVED" else "")
         first = 1
     standing = judgement.standing
     for nth, finding in enumerate(result.findings, first):
@@ -217,7 +227,7 @@ def _notes(decision: Decision) -> Iterator[str]:
             yield f"waiver {'is no entry' if use.until is None else words}: {_waiver(use)}"
     for judgement in decision.judgements:
         result = judgement.result
-        if result.outcome in ("pass", "fail") and result.reason:
+        if result.outcome in ("pass", "fail") and result.reason and unassessed(judgement) is None:
             yield f"{judgement.info.id}: {result.reason}"
 
 
@@ -238,7 +248,7 @@ def _steps(decision: Decision, ctx: ReportContext, fixes: int) -> Iterator[Step]
         yield from _fixes([j for j in by_severity(decision) if status_of(j) == "advice"], fixes)
         return
     shut = [j for j in by_severity(decision) if status_of(j) in ("fail", "unknown", "error")]
-    failed = {j.info.blames for j in shut if j.result.outcome == "fail"}
+    failed = {j.info.blames for j in shut if status_of(j) == "fail"}
     hint = [Step(_DATA_FIRST)] if {"data", "model"} <= failed else []
     if hint:
         shut.sort(key=lambda j: j.info.blames != "data")
@@ -274,7 +284,7 @@ def _fixes(judgements: Iterable[Judgement], most: int) -> Iterator[Step]:
 
 
 def _evidence(decision: Decision, shut: Iterable[Judgement]) -> Iterator[Step]:
-    unknown = [j.info.id for j in shut if j.result.outcome == "unknown"]
+    unknown = [j.info.id for j in shut if status_of(j) == "unknown"]
     silent = [source for source in decision.evidence if source.status == "missing"]
     if silent and (unknown or decision.verdict == "hold"):
         named = _few(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from aigate.decision import Decision, Judgement, Severity
 from aigate.report.clean import clean
 from aigate.report.context import ReportContext
-from aigate.report.outline import STATUSES, Status, by_severity, status_of, wording
+from aigate.report.outline import STATUSES, Status, by_severity, status_of, unassessed, wording
 from aigate.report.places import Place, place_of
 
 DECISION = "aigate.decision"
@@ -109,20 +109,20 @@ def _problems_of(judgement: Judgement, decision: Decision, ctx: ReportContext) -
     status, info, result = status_of(judgement), judgement.info, judgement.result
     if status is None:
         return
-    if result.outcome != "fail":
+    if (shown := unassessed(judgement)) is not None:
         yield Problem(
-            status=status,
+            status=shown,
             policy=info.id,
             severity=info.severity,
             said=f"not assessed: {result.reason}",
-            origin=judgement.waived if status == "WAIVED" else "",
+            origin=judgement.waived if shown == "WAIVED" else "",
             owner="",
             fix="",
             place=place_of(info.id, "", decision.environment, ctx),
             fingerprint=_fingerprint(decision, info.id, "", "not assessed"),
         )
     standing, seen = {id(finding) for finding in judgement.standing}, Counter[str]()
-    for number, finding in enumerate(result.findings, 0 if result.outcome == "fail" else 1):
+    for number, finding in enumerate(result.findings, 0 if shown is None else 1):
         nth, seen[finding.key] = seen[finding.key], seen[finding.key] + 1
         stands = id(finding) in standing
         yield Problem(
