@@ -36,7 +36,7 @@ from aigate.waiver import (
     apply,
     book_of,
     grounds,
-    same_leave,
+    leave,
     show_until,
     unfounded,
 )
@@ -267,8 +267,8 @@ def test_what_a_waived_failure_left_unassessed_makes_no_rollback() -> None:
     info = judgement().info.model_copy(update={"blames": "model"})
     partial = judgement(partial=True).model_copy(update={"info": info})
     worse = judgement(id="a.b").model_copy(update={"info": info.model_copy(update={"id": "a.b"})})
-    for leave in (book(waiver(**mine)), book(waiver(**mine), waiver(**mine, key="", covers="unknown"))):
-        made = decision(leave, partial, worse, PASSES, snapshot=retain, subject=subject)
+    for allowed in (book(waiver(**mine)), book(waiver(**mine), waiver(**mine, key="", covers="unknown"))):
+        made = decision(allowed, partial, worse, PASSES, snapshot=retain, subject=subject)
         assert (made.verdict, made.waivers.unused) == ("hold", ())
 
 
@@ -322,6 +322,12 @@ ATTACKS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "an approver who may not": ({}, {"approvers": ("user:boss",)}, "refused", "neither an approver"),
     "an approver's look-alike": ({}, {"approvers": ("user:kаi",)}, "refused", "neither an approver"),
     "his own approval": ({"asked_by": "user:kai"}, {"four_eyes": True}, "refused", "four eyes"),
+    "his own approval, spelt otherwise": (
+        {"asked_by": "user:Ｋai"},
+        {"four_eyes": True},
+        "refused",
+        "four eyes",
+    ),
     "nobody asked for it": ({"asked_by": None}, {"four_eyes": True}, "refused", "four eyes"),
     "from a change under review": ({}, {"trusted": False}, "refused", "protected branch"),
     "where none may be given": ({}, {"rules": WaiverRules(longest=timedelta(0))}, "refused", "longest"),
@@ -356,6 +362,10 @@ def test_nothing_else_than_a_failure_is_ever_waived_and_nothing_at_level_require
 
 
 MALFORMED: dict[str, dict[str, Any]] = {
+    "a reason that nobody sees": {"reason": "\u200b \u3164\u2800"},
+    "an approver with a space after": {"approver": "user:kai "},
+    "an approver with something unseen": {"approver": "user:k\u200bai"},
+    "an asker with a space that is none": {"asked_by": "user:\u00a0ana"},
     "no version": {"version": None, "created_at": None},
     "any version": {"version": "*"},
     "a version with a nought": {"version": "02"},
@@ -432,11 +442,11 @@ def test_one_that_is_about_to_run_out_is_said(left: timedelta, soon: bool) -> No
 
 
 def test_leave_for_the_same_is_the_same_whoever_gave_it() -> None:
-    assert same_leave(
-        waiver(), waiver(approver="x", reason="y", expires=NOW + DAY, findings=2, asked_by=None)
+    assert leave(waiver()) == leave(
+        waiver(approver="x", reason="y", expires=NOW + DAY, findings=2, asked_by=None)
     )
     for other in ({"key": "x"}, {"version": "3"}, {"registry": "r"}, {"environment": "staging"}):
-        assert not same_leave(waiver(), waiver(**other))
+        assert leave(waiver()) != leave(waiver(**other))
 
 
 # --- the manifest's say ------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What was decided and why: the outcome of each policy, and the record of the whole. Pure data."""
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -174,6 +175,15 @@ def _number_as_text(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters without a shape."""
+
+
+def _seen(letter: str) -> bool:
+    """Whether a reader sees a character: no space, no control, no blank."""
+    return unicodedata.category(letter)[0] not in "CZ" and letter not in _BLANK
+
+
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=NAME_PATTERN)]
 """A sentence on one line."""
 
@@ -221,8 +231,11 @@ class Waiver(Model):
             raise ValueError(
                 'what could not be assessed has no findings: key must be "" with covers: unknown'
             )
-        if not self.reason.strip():
+        if not any(map(_seen, self.reason)):
             raise ValueError("the reason is empty")
+        for name in filter(None, (self.asked_by, self.approver)):
+            if name != name.strip() or not all(letter == " " or _seen(letter) for letter in name):
+                raise ValueError("a name has spaces around it, or characters that nobody sees")
         if self.expires <= self.approved_on:
             raise ValueError("it ends before it begins: expires is not after approved_on")
         return self

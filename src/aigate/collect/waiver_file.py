@@ -20,7 +20,7 @@ from aigate.digest import digest_bytes
 from aigate.errors import ConfigError
 from aigate.manifest import ID_PATTERN
 from aigate.values import NAME_PATTERN
-from aigate.waiver import Entry, WaiverBook, same_leave
+from aigate.waiver import Entry, WaiverBook, leave
 
 NAME = "waivers.yaml"
 """Stands beside the manifest."""
@@ -169,16 +169,13 @@ def _text(value: object) -> str:
 
 def _refuse_doubles(entries: tuple[Entry, ...], shown: str) -> None:
     """Refuse two entries for the same thing: which of them is meant, nobody can tell."""
-    seen: dict[str, list[Entry]] = {}
+    seen: dict[tuple[object, ...], Entry] = {}
     for entry in entries:
-        if (waiver := entry.waiver) is None:
+        if entry.waiver is None:
             continue
-        others = seen.setdefault(f"{waiver.policy}\n{waiver.key}", [])
-        for other in others:
-            if other.waiver is not None and same_leave(waiver, other.waiver):
-                raise ConfigError(
-                    f"the entry in line {other.line} waives the same already",
-                    place=f"{shown}:{entry.line}" if entry.line else shown,
-                    fix="take the older one out: version control remembers it",
-                )
-        others.append(entry)
+        if (other := seen.setdefault(leave(entry.waiver), entry)) is not entry:
+            raise ConfigError(
+                f"the entry in line {other.line} waives the same already",
+                place=f"{shown}:{entry.line}" if entry.line else shown,
+                fix="take the older one out: version control remembers it",
+            )
