@@ -13,7 +13,7 @@ import pytest
 
 from aigate.cli import run, waive
 from aigate.cli.options import world
-from aigate.cli.waive_file import NotWrittenError, replace_file, with_entry
+from aigate.cli.waive_file import NotWrittenError, refuse_unwritable, replace_file, with_entry
 from aigate.collect.manifest_file import load_manifest
 from aigate.collect.waiver_file import parse_waivers
 from aigate.decision import Waiver
@@ -137,6 +137,21 @@ def test_a_dry_run_writes_nothing(place: Place) -> None:
     code, out, _ = place.waive("--dry-run")
     assert (code, place.waivers.exists()) == (0, False)
     assert "- policy: freshness.stage" in out
+
+
+@pytest.mark.parametrize(
+    "reason", ["backfill", "it is so: " + "very long " * 49, "  a  b::c ##[x] <d> | \\n"]
+)
+def test_a_dry_run_prints_all_of_what_is_to_be_put_in(place: Place, reason: str) -> None:
+    _, out, _ = place.waive("--dry-run", reason=reason)
+    entry, _, _ = out.partition("nothing was written")
+    assert "    expires: " in entry
+    (printed,) = parse_waivers(f"version: 1\nwaivers:\n{entry}".encode()).entries
+    assert place.waive(reason=reason)[0] == 0
+    (written,) = parse_waivers(place.waivers.read_bytes()).entries
+    assert printed.waiver is not None
+    assert written.waiver is not None
+    assert printed.waiver.reason == written.waiver.reason == " ".join(reason.split())
 
 
 def test_a_dry_run_prints_what_only_a_hand_can_put_in(place: Place) -> None:
@@ -379,3 +394,12 @@ def test_a_finding_is_evaluated_waived_and_let_stand_on_a_real_server(system: Sy
     watched = system.aigate("watch", "--once", "--dry-run")
     assert watched.code == 0, watched.out + watched.err
     assert "~ freshness.stage features waived by " in watched.out
+
+
+@pytest.mark.parametrize("key", ["a\x1b[2Jb", "a\u202eb", "a\u0085b"])
+def test_a_key_that_no_file_may_hold_is_said(key: str) -> None:
+    begins = NOW - timedelta(minutes=1)
+    given: dict[str, Any] = {"policy": "a.b", "key": key, "registry": "r", "model": "m", "version": "2"}
+    one = Waiver(**given, reason="r", approver="k", approved_on=begins, expires=NOW)
+    with pytest.raises(UsageError, match="cannot be written down: the character U"):
+        refuse_unwritable(one)

@@ -87,9 +87,10 @@ def command(
     at level require, cannot be waived. The entry counts once it is on the
     protected branch: nothing is allowed by writing it.
     """
-    from aigate.cli.waive_file import rendered, replace_file, with_entry
+    from aigate.cli.waive_file import refuse_unwritable, rendered, replace_file, with_entry
     from aigate.collect.manifest_file import load_manifest
     from aigate.collect.waiver_file import NAME, parse_waivers, read_waivers, with_one_more
+    from aigate.report.json import harmless
     from aigate.waiver import WaiverBook
 
     loaded = load_manifest(manifest)
@@ -105,13 +106,14 @@ def command(
     finding = chosen(decision, policy, key)
     asked_by = actor(dict(around.environ)).name
     waiver = _entry(decision, finding, reason, until, approver or asked_by, asked_by, around.now)
+    refuse_unwritable(waiver)
     path = loaded.folder / NAME
     shown = str(Path(loaded.shown).parent / NAME)
     before = read_waivers(path, shown)
     book = WaiverBook() if before is None else parse_waivers(before, shown)
     others = _check(loaded, decision, with_one_more(book, waiver, shown), around.now)
     content = None if dry_run else with_entry(before, waiver, shown)[0]
-    click.echo(_clean(rendered(waiver)), nl=False)
+    click.echo(harmless(rendered(waiver)), nl=False)  # whole, as a hand may have to put it in
     if content is None:
         click.echo(f"nothing was written; it belongs into {_clean(shown)}")
         return 0

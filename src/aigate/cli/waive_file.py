@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from aigate.collect.strict import StrictError
 from aigate.collect.strict_yaml import load_yaml
 from aigate.collect.waiver_file import parse_waivers, read_waivers
 from aigate.decision import Waiver
@@ -39,6 +40,16 @@ def rendered(waiver: Waiver, indent: int = 2) -> str:
     lines = [f"{name}: {_scalar(said[name])}" for name in Waiver.model_fields if name in said]
     first, rest = " " * indent + "- ", " " * (indent + 2)
     return "".join(f"{first if n == 0 else rest}{line}\n" for n, line in enumerate(lines))
+
+
+def refuse_unwritable(waiver: Waiver) -> None:
+    """Raise UsageError where no file may hold an entry: its key has characters that nobody sees, say."""
+    try:
+        load_yaml(f"version: 1\nwaivers:\n{rendered(waiver)}", source="the entry")
+    except StrictError as e:
+        raise UsageError(
+            f"it cannot be written down: {e.message}", fix="have the policy report it under a plain key"
+        ) from e
 
 
 def _scalar(value: object) -> str:
@@ -82,8 +93,6 @@ def _grown(text: str, waiver: Waiver, shown: str) -> bytes | None:
 
 def _read(content: bytes, shown: str) -> WaiverBook | None:
     """Return what is read from a grown file; None where that is no file of ours any more."""
-    from aigate.collect.strict import StrictError
-
     try:
         load_yaml(content, source=shown)
     except StrictError:
