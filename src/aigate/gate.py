@@ -19,7 +19,7 @@ import aigate
 from aigate.assemble import Asked, assemble
 from aigate.collect.manifest_file import LoadedManifest
 from aigate.collect.redact import Redactor
-from aigate.collect.waiver_file import load_waivers
+from aigate.collect.waiver_file import beside, load_waivers
 from aigate.decision import Actor, Decision, Versions
 from aigate.errors import ConfigError, UsageError
 from aigate.evaluate import Setting, decide, judge, subject_of
@@ -155,8 +155,9 @@ def judges(
     UsageError and ConfigError where they cannot be read.
     """
     settings = environment_of(loaded, environment)
-    book = load_waivers((rules or loaded).folder) if waivers is None else waivers
-    files = policies_in_force(rules or loaded)
+    base = rules or loaded
+    book = load_waivers(base.folder, beside(base.shown)) if waivers is None else waivers
+    files = policies_in_force(base)
     check_settings(loaded, environment, files)
     with Isolate(files, settings.params, limits=limits) as isolate:
         yield Judges(isolate, loaded.manifest, settings, files, limits, book, trusted=trusted)

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aigate.collect.manifest_file import load_manifest
 from aigate.collect.waiver_file import MOST, NAME, load_waivers, parse_waivers
 from aigate.digest import digest_bytes
 from aigate.errors import ConfigError
+from aigate.gate import judges
+from aigate.isolate import Limits
 
 ENTRY = """\
   - policy: freshness.stage
@@ -38,6 +41,19 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_none_is_none(tmp_path: Path) -> None:
     book = load_waivers(tmp_path)
     assert (book.entries, book.digest) == ((), None)
+
+
+def test_it_is_named_as_it_lies_beside_its_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/aigate.yaml").write_text("version: 1\nsystem: churn\nmodel: {name: churn}\n")
+    (tmp_path / "deep/waivers.yaml").write_text("version: 2\n")
+    with (
+        pytest.raises(ConfigError) as caught,
+        judges(load_manifest(Path("deep/aigate.yaml")), "production", Limits()),
+    ):
+        pass
+    assert str(caught.value).startswith("deep/waivers.yaml:1:1: ")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def command(
     from aigate.again.drills import drill
     from aigate.again.rules import rules
     from aigate.collect.manifest_file import load_manifest
-    from aigate.collect.waiver_file import load_waivers
+    from aigate.collect.waiver_file import beside, load_waivers
     from aigate.report.drill import markdown, render
     from aigate.report.page import program
 
@@ -86,7 +86,7 @@ def command(
             evidence,
             rules(loaded, evidence.environment),
             loaded.manifest,
-            load_waivers(loaded.folder),
+            load_waivers(loaded.folder, beside(loaded.shown)),
             tell=tell,
         )
     how = context(verbose=verbose)

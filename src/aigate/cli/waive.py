@@ -89,7 +89,7 @@ def command(
     """
     from aigate.cli.waive_file import refuse_unwritable, rendered, replace_file, with_entry
     from aigate.collect.manifest_file import load_manifest
-    from aigate.collect.waiver_file import NAME, parse_waivers, read_waivers, with_one_more
+    from aigate.collect.waiver_file import NAME, beside, parse_waivers, read_waivers, with_one_more
     from aigate.report.json import harmless
     from aigate.waiver import WaiverBook
 
@@ -108,7 +108,7 @@ def command(
     waiver = _entry(decision, finding, reason, until, approver or asked_by, asked_by, around.now)
     refuse_unwritable(waiver)
     path = loaded.folder / NAME
-    shown = str(Path(loaded.shown).parent / NAME)
+    shown = beside(loaded.shown)
     before = read_waivers(path, shown)
     book = WaiverBook() if before is None else parse_waivers(before, shown)
     others = _check(loaded, decision, with_one_more(book, waiver, shown), around.now)

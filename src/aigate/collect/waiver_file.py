@@ -7,7 +7,7 @@ lifts nothing: it counts as expired, and every report says why.
 
 import re
 import stat
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -38,6 +38,11 @@ def load_waivers(folder: Path, shown: str = NAME) -> WaiverBook:
     """Read the waivers beside a manifest; none where there is no file. Raises ConfigError."""
     data = read_waivers(folder / NAME, shown)
     return WaiverBook() if data is None else parse_waivers(data, shown)
+
+
+def beside(manifest: str) -> str:
+    """Return how the waivers' file is shown to people, from how its manifest is."""
+    return str(PurePath(manifest).with_name(NAME))
 
 
 def read_waivers(path: Path, shown: str = NAME) -> bytes | None:
