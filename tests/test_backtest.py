@@ -184,6 +184,13 @@ def test_what_was_waived_then_is_waived_again_and_no_more(project: Project) -> N
     assert headline(tried(project, project.policies("other", "0.94"))) == "would have changed nothing"
     text = FLOOR.replace('key="accuracy"', 'key="other"')
     assert headline(tried(project, project.policies("another", "0.94", text))) == "would have blocked v2"
+    text = (
+        FLOOR.replace("deny, policy", "Unknown, deny, policy")
+        + "    raise Unknown('half of it is missing')\n"
+    )
+    (case,) = tried(project, project.policies("partial", "0.94", text)).cases
+    assert (case.version, case.becomes) == ("2", "hold")
+    assert case.causes == (Cause(policy="mine.floor", outcome="unknown", message="half of it is missing"),)
 
 
 UNSTEADY = {
