@@ -309,6 +309,8 @@ def test_a_decision_with_waivers_is_made_again_by_those_of_its_record(loaded: Lo
         "bad",
         "mine.owner is marked as waived, and no waiver in the record says so",
     )
+    hidden = recorded.model_copy(update={"counts": recorded.counts.model_copy(update={"waived": 0})})
+    assert decided_again(snapshot, hidden).words == "decided again from its own outcomes, counts differs"
 
 
 def test_other_policies_and_other_manifests_are_not_run(loaded: LoadedManifest) -> None:

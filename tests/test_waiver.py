@@ -515,6 +515,7 @@ FORGED: dict[str, Callable[[Decision], dict[str, Any]]] = {
         "waivers": Waivers(applied=(_used(d, key="other"),)),
     },
     "one of another reason": lambda d: {"waivers": Waivers(applied=(_used(d, reason="other"),))},
+    "of no file": lambda d: {"waivers_digest": None},
     "one whose end is told otherwise": lambda d: {
         "waivers": Waivers(applied=(_used(d, expires=NOW - SECOND, approved_on=NOW - DAY),)),
     },

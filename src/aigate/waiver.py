@@ -279,6 +279,8 @@ def unfounded(decision: Decision) -> str:
     its approver was entitled stands in the manifest.
     """
     applied = decision.waivers.applied
+    if applied and decision.waivers_digest is None:
+        return f"a waiver of {applied[0].policy} counted, and there was no file of them"
     for use in applied:
         if wrong := _miscounted(use, decision):
             return f"a waiver of {use.policy} counted {wrong}"

@@ -117,7 +117,7 @@ def decided_again(snapshot: Snapshot, recorded: Decision) -> Look:
     if wrong := unfounded(recorded):
         return Look(name="decision", state="bad", words=wrong)
     again = decide(snapshot, recorded.judgements, setting)
-    for name in ("verdict", "reason", "exit_code", "question", "alias", "subject", "holder"):
+    for name in ("verdict", "reason", "exit_code", "question", "alias", "subject", "holder", "counts"):
         if getattr(again, name) != getattr(recorded, name):
             words = f"decided again from its own outcomes, {name} differs"
             if name == "verdict":
