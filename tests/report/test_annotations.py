@@ -122,7 +122,7 @@ def test_what_is_not_assessed_is_an_error_and_what_is_waived_a_warning() -> None
         "provenance.applied (error)",
     ]
     advised = _check(render(CASES["advise"].decision, _CTX))
-    assert [c.name for c in advised] == ["warning", "warning", "warning", "notice"]
+    assert [c.name for c in advised] == [*["warning"] * 4, "notice"]
     assert advised[-1].data.startswith("ALLOW churn v2 → @champion in production: 9 policies assessed")
 
 
@@ -151,3 +151,14 @@ def test_past_nine_the_rest_is_counted(standing: int, advice: int) -> None:
 def test_every_policy_is_heard_before_any_is_heard_twice() -> None:
     titles = {c.properties["title"] for c in _check(render(CASES["forty"].decision, _CTX))}
     assert "freshness.stage (fail)" in titles
+
+
+def test_waivers_that_soon_run_out_or_do_nothing_are_told() -> None:
+    made = CASES["waived"].decision
+    told = [c.data for c in _check(render(made, _CTX)) if c.properties["title"] == "waivers"]
+    assert told[0].startswith("waiver runs out in ")
+    assert told[-1].endswith("more to know of waivers: see the job summary, or the JSON record")
+    assert len(told) == 3
+    few = made.waivers.model_copy(update={"refused": (), "unused": (), "expired": ()})
+    made = made.model_copy(update={"waivers": few})
+    assert [c.properties["title"] for c in _check(render(made, _CTX))].count("waivers") == 1

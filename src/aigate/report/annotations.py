@@ -14,12 +14,15 @@ from typing import Literal
 from aigate.decision import Decision
 from aigate.report.clean import clean, disarm
 from aigate.report.context import ReportContext
+from aigate.report.outline import waiver_notes
 from aigate.report.problems import Problem, foremost, problems, said_of
 
 Kind = Literal["error", "warning", "notice"]
 
 MOST = 9
 """Annotations of one kind."""
+MOST_NOTES = 3
+"""Of those, lines about waivers."""
 _TITLE = 200
 _MESSAGE = 1_000
 """Characters before escaping, which may make three of one; GitHub cuts at 4,096."""
@@ -28,20 +31,41 @@ _MESSAGE = 1_000
 def render(decision: Decision, ctx: ReportContext) -> str:
     """Return one command a line: an error for what keeps the gate shut, a warning for the rest.
 
-    Where the gate is open, a notice says so.
+    So does one for a waiver that soon runs out, or does nothing. Where the gate is open, a notice says so.
     """
-    found = problems(decision, ctx)
+    found, said = problems(decision, ctx), _of_waivers(decision)
     lines = [
         *_annotations("error", [p for p in found if p.shuts], ctx, "that keep the gate shut"),
-        *_annotations("warning", [p for p in found if not p.shuts], ctx, "that do not count or are waived"),
+        *_annotations(
+            "warning",
+            [p for p in found if not p.shuts],
+            ctx,
+            "that do not count or are waived",
+            MOST - len(said),
+        ),
+        *(_command("warning", (1, 1), "waivers", words, ctx) for words in said),
     ]
     if decision.verdict in ("allow", "keep"):
         lines.append(_command("notice", (1, 1), "aigate", said_of(decision), ctx))
     return "\n".join(lines) + "\n"
 
 
-def _annotations(kind: Kind, found: Sequence[Problem], ctx: ReportContext, what: str) -> Iterator[str]:
-    kept = foremost(found, MOST if len(found) <= MOST else MOST - 1)
+def _of_waivers(decision: Decision) -> list[str]:
+    """Return what is to be said of waivers, in a few lines: findings need the room."""
+    notes = list(waiver_notes(decision))
+    if len(notes) <= MOST_NOTES:
+        return notes
+    more = len(notes) - MOST_NOTES + 1
+    return [
+        *notes[: MOST_NOTES - 1],
+        f"{more} more to know of waivers: see the job summary, or the JSON record",
+    ]
+
+
+def _annotations(
+    kind: Kind, found: Sequence[Problem], ctx: ReportContext, what: str, most: int = MOST
+) -> Iterator[str]:
+    kept = foremost(found, most if len(found) <= most else most - 1)
     for problem in kept:
         word = problem.status.lower()
         message = problem.message(_MESSAGE, ascii_only=not ctx.unicode)

@@ -213,7 +213,8 @@ def _names(message: str, text: str) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(text)}(?!\w|\.\d)", message) is not None
 
 
-def _notes(decision: Decision) -> Iterator[str]:
+def waiver_notes(decision: Decision) -> Iterator[str]:
+    """Yield what is to be said of waivers: those that soon run out, those that did not count, those not needed."""
     found = decision.waivers
     for use in found.applied:
         if use.soon and use.until is not None:
@@ -225,6 +226,10 @@ def _notes(decision: Decision) -> Iterator[str]:
     ):
         for use in uses:
             yield f"waiver {'is no entry' if use.until is None else words}: {_waiver(use)}"
+
+
+def _notes(decision: Decision) -> Iterator[str]:
+    yield from waiver_notes(decision)
     for judgement in decision.judgements:
         result = judgement.result
         if result.outcome in ("pass", "fail") and result.reason and unassessed(judgement) is None:
