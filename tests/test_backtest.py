@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,53 @@ def test_a_policy_that_ends_its_process_is_asked_alone(history: Project) -> None
     }
 
 
+REMEMBERS = {
+    "global": (
+        "best = {}",
+        "best.setdefault('first', s.judged.metric('accuracy').value)\n"
+        "    s.judged.metric('accuracy').value\n    value = best['first']",
+    ),
+    "cache": (
+        "import functools\n@functools.lru_cache\ndef of(alias): return [None]",
+        "of(s.alias)[0] = of(s.alias)[0] or s.judged.metric('accuracy').value\n"
+        "    s.judged.metric('accuracy').value\n    value = of(s.alias)[0]",
+    ),
+    "attribute": (
+        "",
+        "value = s.judged.metric('accuracy').value\n    vars(one).setdefault('first', value)\n"
+        "    value = one.first",
+    ),
+    "another module": (
+        "import calendar",
+        "value = s.judged.metric('accuracy').value\n    vars(calendar).setdefault('first', value)\n"
+        "    value = calendar.first",
+    ),
+    "environment": (
+        "import os\nfrom decimal import Decimal",
+        "value = s.judged.metric('accuracy').value\n    value = Decimal(os.environ.setdefault('X', str(value)))",
+    ),
+}
+"""What stands in a file, and how a policy takes the first accuracy it saw for every other one's."""
+
+
+@pytest.mark.parametrize("name", REMEMBERS)
+def test_what_a_policy_keeps_answers_for_no_other_snapshot(name: str) -> None:
+    head, body = REMEMBERS[name]
+    source = (
+        f"from aigate import *\nfrom decimal import Decimal\n{head}\n@policy('bad.one')\ndef one(s):\n    'T'\n"
+        f"    {body}\n    if value < Decimal('0.94'): yield deny('low')\n"
+    ).encode()
+    file = PolicyFile("bad.py", source, digest_bytes(source), declared(source, "bad.py"))
+    sound = passing_snapshot()
+    at = "/challenger/measurements/accuracy/value"
+    data = [canonical(change(sound, at, Decimal(value))) for value in ("0.95", "0.93", "0.95")]
+    with Batch((file, *FILES[:1]), {}, environment="production", processes=1) as batch:
+        for order in ((0, 1, 2), (1, 0, 2), (1, 2, 0)):
+            got = {n: judged.results for n, _, judged in batch.run((n, data[n]) for n in order)}
+            assert [got[n][0].outcome for n in range(3)] == ["pass", "fail", "pass"]
+            assert {got[n][1].outcome for n in range(3)} == {"pass"}
+
+
 def test_a_policy_that_does_not_load_is_refused(history: Project) -> None:
     folder = history.folder / "bad"
     folder.mkdir()
@@ -284,6 +332,34 @@ def test_a_batch_answers_as_the_gate_does() -> None:
         "unknown",
         "error",
     }
+
+
+def test_one_that_kills_its_process_costs_the_others_no_start_of_an_interpreter() -> None:
+    """A snapshot by itself is a fork: hundreds of them are asked again in seconds, not in minutes."""
+    kills = made(
+        "kills.one", "if s.alias == 'x': import os; os._exit(0)\n    if s.owner is None: yield deny('no')"
+    )
+    sound = canonical(passing_snapshot())
+    data = [(n, sound) for n in range(300)]
+    data[200] = (200, canonical(change(passing_snapshot(), "/alias", "x")))
+    with Batch((kills, FILES[0]), {}, environment="production", processes=1) as batch:
+        started = {worker._child.pid for worker in batch._workers}
+        got = [judged.results for _, _, judged in batch.run(data)]
+        assert {worker._child.pid for worker in batch._workers} == started
+    assert [n for n, (mine, _) in enumerate(got) if mine.outcome != "pass"] == [200]
+    assert got[200][0].reason == "its process ended without an answer, or with nonsense"
+    assert {other.outcome for _, other in got} == {"pass"}
+
+
+@pytest.mark.slow
+def test_a_policy_that_never_ends_is_given_up_and_named() -> None:
+    endless = made("endless.one", "while s.owner: pass\n    yield deny('no')")
+    data = [(n, canonical(s)) for n, s in enumerate(varied()[:4])]
+    with (
+        Batch((endless,), {}, environment="production", limits=Limits(seconds=0.3), processes=1) as batch,
+        pytest.raises(PolicyCodeError, match=r"endless\.one\.py: on 3 snapshots it took longer than 0\.3 s"),
+    ):
+        list(batch.run(data))
 
 
 @pytest.mark.slow

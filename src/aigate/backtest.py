@@ -145,14 +145,14 @@ class Jury:
     def __init__(
         self, infos: tuple[PolicyInfo, ...], levels: dict[str, Level], manifest: Manifest | None
     ) -> None:
-        self._infos = infos
+        self.infos = infos
         self._levels = levels
         self._manifest = manifest
         self._known: dict[object, Verdict] = {}
 
     def judgements(self, results: Iterable[PolicyResult]) -> tuple[Judgement, ...]:
         """Join answers with levels."""
-        return judge(self._infos, {result.policy: result for result in results}, self._levels)
+        return judge(self.infos, {result.policy: result for result in results}, self._levels)
 
     def verdict(self, question: Question, unclear: str, results: tuple[PolicyResult, ...]) -> Verdict:
         """Return the verdict; without waivers it follows from the outcomes, so each set of them is judged once."""

@@ -168,7 +168,7 @@ class _Backtest:
 
     def _compare(self, where: str, judged: Judged, known: Known) -> None:
         facts, rules = judged.facts, self.asked.rules
-        if self._jury is None:
+        if self._jury is None or self._jury.infos is not self._batch.infos:  # more became known of them
             self._jury = Jury(self._batch.infos, rules.levels, rules.manifest)
         jury = self._jury
         shut: tuple[Cause, ...] | None = None

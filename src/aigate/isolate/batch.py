@@ -1,9 +1,10 @@
 """Many snapshots put to the same policies: a replay over what was recorded.
 
 The same processes, limits and checks as for one snapshot, but a process judges
-many, and as many work beside each other as there are processors. What a batch
-cannot answer cleanly, because a policy crashes or takes too long on one of its
-snapshots, is asked again snapshot by snapshot, exactly as the gate does.
+many, and as many work beside each other as there are processors. Where a file's
+policies cannot answer a batch cleanly, because one crashes, takes too long or
+keeps something from one snapshot for the next, they are asked again snapshot by
+snapshot, in a fresh process each, as the gate does.
 """
 
 import json
@@ -27,17 +28,17 @@ from aigate.isolate import (
     MAX_ANSWER,
     PATIENCE,
     Answer,
-    Isolate,
     Limits,
     _groups,
     _packed,
     _plain,
+    _settle,
     _what_is_wrong,
 )
 from aigate.isolate.linux import hidden
 from aigate.isolate.nursery import start
 from aigate.policy import PolicyFile
-from aigate.snapshot import Question, Snapshot
+from aigate.snapshot import Question
 from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ _USUAL = Limits()
 
 MOST = 1000
 """Snapshots in one batch."""
+
+MOST_FALLS = 2
+"""Batches in which a group of files may fail before it is asked snapshot by snapshot from the first."""
+
+MOST_LATE = 3
+"""Snapshots on which a group may run out of time before a replay is given up."""
 
 LARGEST = 8 * 1024 * 1024
 """Bytes of one batch; a single snapshot may be larger."""
@@ -76,6 +83,9 @@ class Facts(Model):
 class _Reply(Model):
     facts: tuple[Facts, ...]
     sizes: tuple[int, ...]
+    """Bytes that each group said; none at all where no snapshot was judged."""
+    late: tuple[int, ...]
+    """Groups that did not end in their time."""
 
 
 class _Said(Model):
@@ -92,6 +102,8 @@ class _Said(Model):
     """For each snapshot, the place among `results` of each policy's answer."""
     unsteady: tuple[str, ...] = ()
     """Policies that answered the first snapshot otherwise when they were asked again."""
+    kept: bool = False
+    """Whether something that they can reach is not what it was before the first snapshot."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,11 @@ class Batch:
             "params": {id: _plain(values) for id, values in params.items()},
             "groups": [{"files": [_packed(file) for file in group]} for group in self._groups],
         }
+        self._infos: dict[int, tuple[PolicyInfo, ...]] = {}
+        self._lost: dict[int, tuple[PolicyInfo, ...]] = {}
+        """What stands for the policies of a group that did not answer."""
+        self._falls = [0] * len(self._groups)
+        self._late = [0] * len(self._groups)
         count = processes or len(os.sched_getaffinity(0))
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         self._workers: list[_Worker] = []
@@ -175,49 +192,74 @@ class Batch:
     def _judge(self, chunk: Sequence[bytes]) -> list[Judged]:
         worker = self._idle.get()
         try:
-            facts, lines = worker.ask(chunk)
+            return self._judged_by(worker, chunk)
         finally:
             self._idle.put(worker)
-        judged = [n for n, fact in enumerate(facts) if fact.state == "judged"]
-        if not judged:
-            return [Judged(fact) for fact in facts]
-        answers = self._settled(worker.nonce, lines, len(judged))
-        if answers is None:
-            answers = [self._alone(chunk[n]) for n in judged]
-        found = dict(zip(judged, answers, strict=True))
-        return [Judged(fact, found.get(n, ())) for n, fact in enumerate(facts)]
 
-    def _settled(self, nonce: str, lines: list[bytes], count: int) -> list[tuple[PolicyResult, ...]] | None:
-        """Hold what the groups said against what was asked; None where one did not answer cleanly."""
-        said = [_accepted(line, nonce) for line in lines]
-        if any(
-            answer is None or not _fits(group, answer, count)
-            for group, answer in zip(self._groups, said, strict=True)
-        ):
+    def _judged_by(self, worker: "_Worker", chunk: Sequence[bytes]) -> list[Judged]:
+        """Have one worker judge a batch: together the groups that may be, and the others snapshot by snapshot."""
+        together = [number for number in range(len(self._groups)) if self._falls[number] < MOST_FALLS]
+        facts, lines, _ = worker.ask(chunk, together)
+        places = [place for place, fact in enumerate(facts) if fact.state == "judged"]
+        if not places:
+            return [Judged(fact) for fact in facts]
+        said = {
+            number: self._taken(number, _accepted(line, worker.nonce), len(places))
+            for number, line in zip(together, lines, strict=True)
+        }
+        for number in range(len(self._groups)):
+            if said.get(number) is None:
+                self._falls[number] += 1
+                said[number] = [self._alone(worker, number, chunk[place]) for place in places]
+        answers = [said[number] or [] for number in range(len(self._groups))]
+        self._know()
+        found = {
+            place: tuple(result for answer in answers for result in answer[n])
+            for n, place in enumerate(places)
+        }
+        return [Judged(fact, found.get(place, ())) for place, fact in enumerate(facts)]
+
+    def _taken(self, number: int, said: _Said | None, count: int) -> list[tuple[PolicyResult, ...]] | None:
+        """Hold what a group said against what was asked; None where it did not answer cleanly."""
+        if said is None or not _fits(self._groups[number], said, count):
             return None
-        answers = [answer for answer in said if answer is not None]
-        unsteady = [id for answer in answers for id in answer.unsteady]
-        if unsteady:
+        if said.unsteady:
             raise PolicyCodeError(
-                f"{', '.join(unsteady)} answered the same snapshot in two ways, so what it would have said "
-                "of others cannot be told",
+                f"{', '.join(said.unsteady)} answered the same snapshot in two ways, so what it would have "
+                "said of others cannot be told",
                 fix="let it depend on its snapshot and its parameters alone: no clock, no chance, nothing kept",
             )
-        infos = tuple(sorted((info for a in answers for info in a.infos), key=lambda info: info.id))
-        if self.infos not in ((), infos):
+        if said.kept or self._infos.setdefault(number, said.infos) != said.infos:
             return None
-        self.infos = infos
-        return [
-            tuple(answer.results[place] for answer in answers for place in answer.rows[n])
-            for n in range(count)
-        ]
+        return [tuple(said.results[place] for place in row) for row in said.rows]
 
-    def _alone(self, data: bytes) -> tuple[PolicyResult, ...]:
-        """Judge one snapshot as the gate does."""
-        with Isolate(self._files, self._params, limits=self._limits) as isolate:
-            answers = isolate.run(Snapshot.model_validate_json(data))
-        self.infos = self.infos or tuple(sorted(answers.infos, key=lambda info: info.id))
-        return tuple(answers.results.values())
+    def _alone(self, worker: "_Worker", number: int, data: bytes) -> tuple[PolicyResult, ...]:
+        """Have a group judge one snapshot in a process of its own; whatever it does there is its answer."""
+        _, (line,), late = worker.ask([data], [number])
+        rows = None if late else self._taken(number, _accepted(line, worker.nonce), 1)
+        if rows is not None:
+            return rows[0]
+        reason = "its process ended without an answer, or with nonsense"
+        if late:
+            reason = f"it took longer than {self._limits.seconds:g} s"
+            self._late[number] += 1
+            if self._late[number] == MOST_LATE:
+                names = ", ".join(file.shown for file in self._groups[number])
+                raise PolicyCodeError(
+                    f"{names}: on {MOST_LATE} snapshots {reason}, so what it would have said of all of them "
+                    "cannot be told",
+                    fix="let its policies end: see which of their loops does not",
+                )
+        answer = Answer(nonce=worker.nonce, status="broken", reason=reason)
+        infos, results = _settle(self._groups[number], answer, asked=True)
+        self._lost.setdefault(number, tuple(infos))
+        return tuple(results.values())
+
+    def _know(self) -> None:
+        """Say what the policies are, as far as that is known; what never loaded has no more than its name."""
+        if not self.infos or self._lost:
+            infos = [i for n in range(len(self._groups)) for i in self._infos.get(n) or self._lost.get(n, ())]
+            self.infos = tuple(sorted(infos, key=lambda info: info.id))
 
 
 def _done(chunk: list[tuple[K, bytes]], future: "Future[list[Judged]]") -> Iterator[tuple[K, bytes, Judged]]:
@@ -275,10 +317,15 @@ class _Worker:
         self._child, _ = start(0, "batch_child")
         self._unsent = json.dumps({**header, "nonce": self.nonce}).encode() + b"\n"
 
-    def ask(self, chunk: Sequence[bytes]) -> tuple[tuple[Facts, ...], list[bytes]]:
-        """Return the facts of each snapshot, and each group's line. Raises AigateError where it does not answer."""
-        sizes = " ".join(str(len(data)) for data in chunk).encode()
-        self._unsent += b"".join((sizes, b"\n", *chunk))
+    def ask(
+        self, chunk: Sequence[bytes], groups: list[int]
+    ) -> tuple[tuple[Facts, ...], list[bytes], tuple[int, ...]]:
+        """Return the facts of each snapshot, each group's line, and which groups did not end in time.
+
+        Raises AigateError where it does not answer.
+        """
+        asked = {"sizes": [len(data) for data in chunk], "groups": groups}
+        self._unsent += b"".join((json.dumps(asked).encode(), b"\n", *chunk))
         with hidden():
             data = self._exchange(monotonic() + PATIENCE + self._limits.seconds + FAREWELL)
         try:
@@ -289,7 +336,7 @@ class _Worker:
         if len(reply.facts) != len(chunk) or sum(reply.sizes) != len(rest):
             raise _no_answer()
         ends = [sum(reply.sizes[:n]) for n in range(len(reply.sizes) + 1)]
-        return reply.facts, [rest[a:b] for a, b in pairwise(ends)]
+        return reply.facts, [rest[a:b] for a, b in pairwise(ends)], reply.late
 
     def _exchange(self, until: float) -> bytes:
         """Send what is unsent and read one whole reply."""

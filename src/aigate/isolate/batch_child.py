@@ -2,7 +2,8 @@
 
 As in `child`, this process runs no policy itself, so what it says of the
 snapshots is the gate's own word. The forks of one batch are gone before the
-next one is read: what a policy keeps to itself cannot reach further than that.
+next one is read: what a policy keeps to itself cannot reach further than that,
+and that it kept something is said.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import os
 import selectors
 import sys
 import time
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from aigate.evaluate import subject_of, unclear
 from aigate.isolate import FAREWELL, MAX_ANSWER
 from aigate.isolate.child import _clear_up, _compile, _end, _info, _limit, _load, _say, _unpacked, private
 from aigate.isolate.linux import adopt
+from aigate.isolate.memory import Kept
 from aigate.policy import Policy, run_briefly
 from aigate.snapshot import Snapshot
 from aigate.values import gap, show_instant
@@ -42,14 +44,19 @@ def main(_: list[int]) -> None:
     if header is None:
         return
     codes = [[_compile(file) for file in group["files"]] for group in header["groups"]]
-    while sizes := stdin.readline().split():
-        read = [_looked_at(stdin.read(int(size)), header) for size in sizes]
+    while line := stdin.readline():
+        asked = json.loads(line)
+        read = [_looked_at(stdin.read(size), header) for size in asked["sizes"]]
         snapshots = [snapshot for _, snapshot in read if snapshot is not None]
-        answers = _judged(header, codes, snapshots) if snapshots else [b""] * len(codes)
-        reply = {"facts": [facts for facts, _ in read], "sizes": [len(answer) for answer in answers]}
+        said = _judged(header, codes, asked["groups"], snapshots) if snapshots else []
+        reply = {
+            "facts": [facts for facts, _ in read],
+            "sizes": [len(answer or b"") for answer in said],
+            "late": [group for group, answer in zip(asked["groups"], said, strict=False) if answer is None],
+        }
         _say(1, json.dumps(reply).encode() + b"\n")
-        for answer in answers:
-            _say(1, answer)
+        for answer in said:
+            _say(1, answer or b"")
 
 
 def _looked_at(data: bytes, header: dict[str, Any]) -> tuple[dict[str, Any], Snapshot | None]:
@@ -91,15 +98,16 @@ def _looked_at(data: bytes, header: dict[str, Any]) -> tuple[dict[str, Any], Sna
     return facts, snapshot
 
 
-def _judged(header: dict[str, Any], codes: list[Codes], snapshots: list[Snapshot]) -> list[bytes]:
-    """Fork a process a group; return what each said, empty where one said nothing in its time."""
-    pipes = [os.pipe() for _ in codes]
+def _judged(
+    header: dict[str, Any], codes: list[Codes], groups: list[int], snapshots: list[Snapshot]
+) -> list[bytes | None]:
+    """Fork a process a group; return what each said, None where one did not end in its time."""
+    pipes = [os.pipe() for _ in groups]
     wait, go = os.pipe()
     pids: list[int] = []
-    for number in range(len(codes)):
+    for number, (_, mine) in zip(groups, pipes, strict=True):
         pid = os.fork()
         if pid == 0:
-            mine = pipes[number][1]
             _become(header, codes, number, snapshots, wait, mine, [go, *private, *_others(pipes, mine)])
         pids.append(pid)
     for _, write in pipes:
@@ -120,9 +128,9 @@ def _others(pipes: list[tuple[int, int]], mine: int) -> list[int]:
     return [end for pipe in pipes for end in pipe if end != mine]
 
 
-def _heard(reads: list[int], until: float) -> list[bytes]:
+def _heard(reads: list[int], until: float) -> list[bytes | None]:
     got: dict[int, bytearray] = {read: bytearray() for read in reads}
-    ended: set[int] = set()
+    said: dict[int, bytes | None] = dict.fromkeys(reads)
     with selectors.DefaultSelector() as selector:
         for read in reads:
             selector.register(read, selectors.EVENT_READ)
@@ -132,9 +140,8 @@ def _heard(reads: list[int], until: float) -> list[bytes]:
                 got[key.fd] += chunk
                 if not chunk or len(got[key.fd]) > MAX_ANSWER:
                     selector.unregister(key.fd)
-                    if not chunk:
-                        ended.add(key.fd)
-    return [bytes(got[read]) if read in ended else b"" for read in reads]
+                    said[key.fd] = b"" if chunk else bytes(got[key.fd])  # one that is too long is none
+    return list(said.values())
 
 
 def _become(
@@ -178,6 +185,7 @@ def _answer(
                 infos.append(_info(policy, params, file).model_dump(mode="json"))
     except PolicyCodeError as e:
         return {"status": "config", "reason": e.message, "fix": e.fix}
+    before = Kept(_own_modules()) if len(snapshots) > 1 else None
     known: dict[Any, int] = {}
     rows = [
         [
@@ -186,7 +194,7 @@ def _answer(
         ]
         for snapshot in snapshots
     ]
-    # A policy that keeps something from one snapshot for the next, or that rolls dice, shows it here.
+    # A policy that rolls dice shows it here, and often one that keeps something from one snapshot for the next.
     again = [
         known.get((policy.id, *run_briefly(policy, snapshots[0], params)), -1) for policy, params in bound
     ]
@@ -207,7 +215,12 @@ def _answer(
         "unsteady": [
             policy.id for (policy, _), first, then in zip(bound, rows[0], again, strict=True) if first != then
         ],
+        "kept": before is not None and not before.same_as(Kept(_own_modules())),
     }
+
+
+def _own_modules() -> list[ModuleType]:
+    return [module for name, module in sys.modules.items() if name.startswith("aigate_policies.")]
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
