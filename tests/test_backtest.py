@@ -283,6 +283,58 @@ def test_a_policy_that_does_not_load_is_refused(history: Project) -> None:
         tried(history, folder)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
+def test_a_snapshot_that_was_cut_off_anywhere_is_named(history: Project, share: float) -> None:
+    """Its `schema` stands near its end: without it, the rest is still no document of another kind."""
+    path = history.kept / "v14.snapshot.json"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    found = tried(history, history.policies("other", "0.94"))
+    assert (headline(found), found.unreadable, found.others) == ("would have blocked v11", 1, 0)
+    assert "v14.snapshot.json" in render_backtest(found, PLAIN)
+    assert found.without_snapshot == 1
+
+
+def test_what_lies_beside_is_said(history: Project) -> None:
+    (history.kept / "v14.snapshot.json").unlink()
+    (history.kept / "package.json").write_text("{}")
+    found = tried(history, history.policies("other", "0.94"))
+    assert (found.snapshots, found.without_snapshot, found.others) == (3, 1, 1)
+    for text in (render_backtest(found, PLAIN), backtest_markdown(found, PLAIN)):
+        assert "1 decision without the snapshot, so not judged" in " ".join(text.split())
+        assert "1 document that is neither" in " ".join(text.split())
+    late = tried(history, history.policies("other", "0.94"), since=history.snapshot(15).now)
+    assert (late.before, late.without_snapshot) == (3, 0)
+
+
+def test_of_two_decisions_from_one_snapshot_the_yes_counts_in_any_order(project: Project) -> None:
+    snapshot = project.snapshot(2, "0.91")
+    project.decided(snapshot, "denied")
+    (project.folder / "waivers.yaml").write_text(WAIVERS)
+    project.decided(snapshot, "waived")
+    (project.folder / "waivers.yaml").unlink()
+    lines = [path.read_bytes().strip() for path in sorted(project.kept.glob("*.json"))]
+    text = FLOOR.replace('key="accuracy"', 'key="other"')
+    other = project.policies("another", "0.94", text)
+    for number, order in enumerate((lines, lines[::-1])):
+        source = project.folder / f"{number}.jsonl"
+        source.write_bytes(b"\n".join(order))
+        found = tried(project, other, source)
+        assert headline(found) == "would have blocked v2"
+
+
+def test_a_policy_that_breaks_on_everything_is_no_change_of_nothing(project: Project) -> None:
+    project.decided(project.snapshot(3, "0.91"), "v3")
+    text = FLOOR.replace("if value <", "1 / 0\n    if value <")
+    found = tried(project, project.policies("other", "0.94", text))
+    assert found.broken == ("mine.floor",)
+    assert headline(found) == (
+        "would have said another no to v3; no answer from mine.floor: it broke on every snapshot"
+    )
+    for page in (render_backtest(found, PLAIN), backtest_markdown(found, PLAIN)):
+        assert "mine.floor on 1 of 1, the first time: it raised ZeroDivisionError" in " ".join(page.split())
+
+
 # A batch says what the gate says.
 
 MIXED = {
@@ -431,6 +483,39 @@ def test_every_snapshot_is_in_exactly_one_count(kinds: list[str]) -> None:
     )
     assert found.snapshots == len(kinds) == found.judged + found.before
     assert found.changed == len([k for k in kinds if k not in ("unchanged", "before")])
+
+
+def many_cases(kinds: list[str]) -> Backtest:
+    counting = Counting()
+    for number, kind in enumerate(kinds):
+        at = passing_snapshot().now + timedelta(seconds=(number * 7919) % len(kinds))
+        counting.case(
+            Case(
+                kind=kind,  # type: ignore[arg-type]
+                model="churn",
+                version=str(number + 1),
+                alias="champion",
+                question="promote",
+                at=at,
+                was="allow",
+                becomes="deny",
+                by="record",
+                causes=(),
+                where="x",
+            )
+        )
+    digest = "sha256:" + "0" * 64
+    about = {"policies": "p", "policies_digest": digest, "source": "s", "environment": "e", "since": None}
+    return counting.result(about)
+
+
+def test_more_changes_than_are_listed_hide_no_kind() -> None:
+    found = many_cases(["otherwise"] * 4100 + ["blocked"] * 2 + ["let_through"])
+    assert len(found.cases) == 2003
+    assert headline(found).startswith("would have blocked v4101, v4102; would have let v4103 through; ")
+    assert headline(found).endswith("and others (4,100 answers in all)")
+    listed = [case.at for case in found.cases if case.kind == "otherwise"]
+    assert max(listed) < passing_snapshot().now + timedelta(seconds=2010)  # the oldest, wherever they stood
 
 
 def test_no_answers_are_never_a_yes() -> None:

@@ -163,6 +163,27 @@ def test_a_record_that_was_made_anew_differs(project: Project) -> None:
     assert told.first.at == "/exit_code"
 
 
+@pytest.mark.parametrize("at", ["judgements/0/result/reads", "waivers", "runbooks", "waivers_digest"])
+def test_a_record_with_a_place_taken_out_is_not_identical(project: Project, at: str) -> None:
+    """Only the record of another version may lack what ours has; here it hides what a policy read."""
+    path = project.decided(project.snapshot(accuracy="0.71"), "one")
+    fields = json.loads(path.read_bytes())
+    del fields["id"]
+    *steps, last = at.split("/")
+    inner = fields
+    for step in steps:
+        inner = inner[int(step) if step.isdigit() else step]
+    del inner[last]
+    path.write_bytes(rfc8785.dumps({**fields, "id": digest_bytes(rfc8785.dumps(fields))}))
+    told = again(project, path)
+    assert not told.identical
+    assert told.first is not None
+    assert (told.first.at, told.first.recorded) == (f"/{at}", ABSENT)
+    fields["versions"]["aigate"] = "0.0.1"
+    path.write_bytes(rfc8785.dumps({**fields, "id": digest_bytes(rfc8785.dumps(fields))}))
+    assert again(project, path).identical
+
+
 def test_evidence_that_was_edited_is_refused(project: Project) -> None:
     path = project.decided(project.snapshot(accuracy="0.71"), "one")
     _, recorded = load_record(path)

@@ -18,7 +18,7 @@ from aigate.values import Digest, Instant, Model, Name, Text, VersionNumber
 from aigate.waiver import apply, book_of, grounds
 
 MOST_CASES = 2000
-"""Changes that are listed one by one; more are counted."""
+"""Changes of one kind that are listed one by one, the oldest; more are counted."""
 
 MOST_CAUSES = 3
 """Policies that are named as the cause of one change."""
@@ -44,6 +44,16 @@ class Known(Model):
     causes: tuple[Cause, ...] = ()
     waived: Decision | None = None
     """The decision itself, where waivers were in force in it."""
+    environment: str = ""
+    at: Instant | None = None
+    """When it was decided, where it was."""
+
+    def before(self, other: "Known") -> bool:
+        """Whether this one counts, where two were decided from one snapshot: a yes does, in whatever order they come."""
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[bool, str, bool, str]:
+        return not is_yes(self.verdict), self.verdict, self.waived is not None, repr(self.causes)
 
 
 class Case(Model):
@@ -69,6 +79,16 @@ class Unread(Model):
 
     where: Text
     why: Text
+
+
+class Erring(Model):
+    """A policy of those put to the test that ended as `error`."""
+
+    policy: Name
+    snapshots: int
+    """On how many."""
+    reason: Text
+    """The first it gave."""
 
 
 class Backtest(Model):
@@ -98,6 +118,9 @@ class Backtest(Model):
     """What could not be read, records too; the first of them."""
     others: int = 0
     """JSON that is neither a snapshot nor a decision."""
+    without_snapshot: int = 0
+    """Decisions within what was asked for whose snapshot is not in the source: nothing is known of them."""
+    erring: tuple[Erring, ...] = ()
     cases: tuple[Case, ...] = ()
     """Oldest first."""
 
@@ -111,8 +134,13 @@ class Backtest(Model):
         """How many were put to the policies."""
         return self.unchanged + self.changed + self.incomparable
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Policies that ended as `error` on every snapshot: what they would have said is not known."""
+        return tuple(one.policy for one in self.erring if one.snapshots == self.judged)
+
     def versions(self, kind: Kind) -> tuple[str, ...]:
-        """Return the versions with a change of a kind, each once, in the order of their numbers."""
+        """Return the versions with a listed change of a kind, each once, in the order of their numbers."""
         several = len({case.model for case in self.cases}) > 1
         found = {(case.model, case.version) for case in self.cases if case.kind == kind}
         ordered = sorted(found, key=lambda pair: (pair[0], int(pair[1] or 0)))
@@ -200,12 +228,13 @@ class Counting:
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self._cases: list[Case] = []
+        self._cases: dict[Kind, list[Case]] = {}
+        self._erring: dict[str, Erring] = {}
         self._unread: list[Unread] = []
 
-    def count(self, what: str) -> None:
-        """Count a snapshot, or `others`."""
-        self._counts[what] = self._counts.get(what, 0) + 1
+    def count(self, what: str, many: int = 1) -> None:
+        """Count a snapshot, or `others` and decisions `without_snapshot`."""
+        self._counts[what] = self._counts.get(what, 0) + many
 
     def unread(self, where: str, why: str, *, snapshot: bool = True) -> None:
         """Note what cannot be read; a record is no snapshot, and is not counted as one."""
@@ -217,8 +246,22 @@ class Counting:
     def case(self, case: Case) -> None:
         """Count a change."""
         self.count(case.kind)
-        if len(self._cases) < MOST_CASES:
-            self._cases.append(case)
+        cases = self._cases.setdefault(case.kind, [])
+        cases.append(case)
+        if len(cases) == 2 * MOST_CASES:
+            cases.sort(key=_age)
+            del cases[MOST_CASES:]
+
+    def answers(self, results: Iterable[PolicyResult]) -> None:
+        """Count the errors among the policies' answers to one snapshot."""
+        for result in results:
+            if result.outcome == "error":
+                known = self._erring.get(result.policy)
+                self._erring[result.policy] = Erring(
+                    policy=result.policy,
+                    snapshots=1 if known is None else known.snapshots + 1,
+                    reason=result.reason if known is None else known.reason,
+                )
 
     def result(self, about: Mapping[str, object]) -> Backtest:
         """Return the whole, with what it is `about`."""
@@ -240,6 +283,21 @@ class Counting:
                 "snapshots": sum(counts.values()),
                 "others": self._counts.get("others", 0),
                 "unread": tuple(self._unread),
-                "cases": tuple(sorted(self._cases, key=lambda case: (case.at, case.model, case.where))),
+                "cases": tuple(
+                    sorted(
+                        (
+                            case
+                            for cases in self._cases.values()
+                            for case in sorted(cases, key=_age)[:MOST_CASES]
+                        ),
+                        key=_age,
+                    )
+                ),
+                "without_snapshot": self._counts.get("without_snapshot", 0),
+                "erring": tuple(one for _, one in sorted(self._erring.items())),
             }
         )
+
+
+def _age(case: Case) -> tuple[Instant, str, str]:
+    return case.at, case.model, case.where

@@ -83,11 +83,23 @@ def once_more(recorded: Decision, again: Decision) -> Decision:
     return again.model_copy(update={name: getattr(recorded, name) for name in kept})
 
 
-def compared(id: Digest, recorded: Decision, again: Decision, changed: tuple[Changed, ...] = ()) -> Replay:
-    """Hold a decision that was made once more against its record, whose id is `id`."""
+def compared(
+    id: Digest,
+    recorded: Decision,
+    again: Decision,
+    changed: tuple[Changed, ...] = (),
+    *,
+    whole: bool = True,
+) -> Replay:
+    """Hold a decision that was made once more against its record, whose id is `id`.
+
+    A `whole` record has every place that this aigate writes. One of another
+    version may lack some, which is no difference then; in one of ours,
+    somebody took them out.
+    """
     old = recorded.model_dump(mode="json", by_alias=True, exclude_unset=True)
     new = again.model_dump(mode="json", by_alias=True)
-    first = first_difference(old, new)
+    first = first_difference(old, new, whole=whole)
     subject = recorded.subject
     return Replay(
         decision=id,
@@ -114,22 +126,24 @@ def younger(recorded: Versions, now: Versions) -> tuple[Changed, ...]:
     )
 
 
-def first_difference(one: Any, other: Any, at: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(
+    one: Any, other: Any, at: str = "", *, whole: bool = False
+) -> tuple[str, Any, Any] | None:
     """Return where two plain values first differ, as a JSON pointer, and both values; None where nowhere.
 
-    What only `other` has as a key is younger than `one`, and no difference.
+    Unless `one` is `whole`, what only `other` has as a key is younger, and no difference.
     """
     if isinstance(one, dict) and isinstance(other, dict):
-        for key in sorted(one):
+        for key in sorted({*one, *other} if whole else one):
             place = f"{at}/{_escape(key)}"
-            if key not in other:
-                return place, one[key], _NOTHING
-            if (found := first_difference(one[key], other[key], place)) is not None:
+            if key not in other or key not in one:
+                return place, one.get(key, _NOTHING), other.get(key, _NOTHING)
+            if (found := first_difference(one[key], other[key], place, whole=whole)) is not None:
                 return found
         return None
     if isinstance(one, list) and isinstance(other, list):
         for index, (a, b) in enumerate(zip(one, other, strict=False)):
-            if (found := first_difference(a, b, f"{at}/{index}")) is not None:
+            if (found := first_difference(a, b, f"{at}/{index}", whole=whole)) is not None:
                 return found
         if len(one) == len(other):
             return None

@@ -1,13 +1,14 @@
 """Documents as people keep them: all are handed out, one at a time, and what cannot be read says why."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
 from aigate.collect import records
 from aigate.collect.records import Piece, Records, kind_of
-from aigate.errors import UsageError
+from aigate.errors import ConfigError, UsageError
 
 SNAPSHOT = b'{"a":1,"schema":"aigate.snapshot/v1"}'
 RECORD = b'{"schema":"aigate.decision/v1"}'
@@ -63,6 +64,47 @@ def test_what_is_cut_or_no_gzip_says_so_and_the_rest_is_read(tmp_path: Path) -> 
     assert [Path(piece.where).name for piece in broken] == ["a.json.gz", "b.jsonl.gz", "c.jsonl.gz"]
     assert all(piece.why.startswith("cannot be read: ") for piece in broken)
     assert found[-1] == Piece(f"{tmp_path}/d.json", "snapshot", SNAPSHOT)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'{"schema":"aigate.entry/v1"}', "other"),
+        (b"[1]", "other"),
+        (b'{"schema":"aigate.snapshot\\/v1"}', "snapshot"),
+        (b'{"\\u0073chema":"aigate.decision/v1"}', "record"),
+        (b'{"schema":"aigate.snapshot/v123456"}', "snapshot"),
+        (SNAPSHOT[:-20], "broken"),
+        (b"", "broken"),
+        (SNAPSHOT.decode().encode("utf-16"), "broken"),
+        (b"[" * 100_000, "broken"),
+        (b'{"a":"\xff"}', "broken"),
+    ],
+    ids=["entry", "list", "slash", "letters", "later", "cut off", "empty", "utf-16", "deep", "latin-1"],
+)
+def test_nothing_is_of_another_kind_before_it_was_read(tmp_path: Path, data: bytes, kind: str) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    (found,) = read(tmp_path)
+    assert found.kind == kind
+    assert bool(found.why) == (kind == "broken")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.json").write_bytes(SNAPSHOT)
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    look = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ConfigError, match=r"closed.*cannot be read: Permission denied"):
+        Records(tmp_path)
 
 
 def test_a_line_that_is_too_long_is_told_and_passed_over(

@@ -57,6 +57,8 @@ class _Backtest:
         self.asked = asked
         self.counting = Counting()
         self.known: dict[Digest, Known] = {}
+        self._met: set[Digest] = set()
+        """Snapshots that `known` decisions were made from, and that are there."""
         self._stack = stack
         self._batch = self._started(asked.rules)
         self._jury: Jury | None = None
@@ -86,6 +88,7 @@ class _Backtest:
                 self._take(where, data, judged)
         self._take_all(odd)
         self._compare_alone()
+        self.counting.count("without_snapshot", len(self.known) - len(self._met))
         asked = self.asked
         return self.counting.result(
             {
@@ -108,11 +111,20 @@ class _Backtest:
                 except ConfigError as e:
                     self.counting.unread(piece.where, e.message, snapshot=False)
                 else:
-                    self.known[snapshot] = known
+                    self._keep(snapshot, known)
             elif piece.kind == "other":
                 self.counting.count("others")
             else:
                 self.counting.unread(piece.where, piece.why, snapshot=not piece.of_record)
+
+    def _keep(self, snapshot: Digest, known: Known) -> None:
+        """Keep a verdict to hold another against, where its snapshot is to be judged."""
+        since = self.asked.since
+        if known.environment != self.asked.environment or (since and known.at and known.at < since):
+            return
+        other = self.known.get(snapshot)
+        if other is None or known.before(other):
+            self.known[snapshot] = known
 
     def _made_even(self, where: str, data: bytes) -> list[tuple[str, bytes]]:
         """Return a snapshot that is not in canonical form in that form, where a strict reader takes it."""
@@ -133,9 +145,12 @@ class _Backtest:
         facts = judged.facts
         if facts.state == "unreadable":
             self.counting.unread(where, f"not a snapshot of this version of aigate: {facts.why}")
-        elif facts.state != "judged":
+            return
+        if facts.state != "judged":
             self.counting.count(facts.state)
-        elif (known := self._known(facts.digest, data)) is not None:
+            return
+        self.counting.answers(judged.results)
+        if (known := self._known(facts.digest, data)) is not None:
             self._compare(where, judged, known)
         elif self.asked.today is not None:
             self._alone.append((where, data, judged))
@@ -146,9 +161,12 @@ class _Backtest:
 
     def _known(self, by_bytes: Digest | None, data: bytes) -> Known | None:
         """Return the verdict on a snapshot; one that an older aigate saved has its digest as it is read."""
-        if by_bytes in self.known or not self.known:
-            return self.known.get(by_bytes or "")
-        return self.known.get(digest(Snapshot.model_validate_json(data)))
+        if by_bytes not in self.known and self.known:
+            by_bytes = digest(Snapshot.model_validate_json(data))
+        known = self.known.get(by_bytes or "")
+        if known is not None and by_bytes is not None:
+            self._met.add(by_bytes)
+        return known
 
     def _compare_alone(self) -> None:
         """Hold snapshots without a decision against the policies in force."""
@@ -220,7 +238,13 @@ def known_from(data: bytes) -> tuple[Digest, Known]:
         if id != digest_bytes(to_json(fields)) or fields["waivers"]["applied"]:
             return _by_reader(data)
         of: str = fields["snapshot_digest"]
-        known = Known(verdict=fields["verdict"], by="record", causes=_stood(fields))
+        known = Known(
+            verdict=fields["verdict"],
+            by="record",
+            causes=_stood(fields),
+            environment=fields["environment"],
+            at=fields["now"],
+        )
     except (KeyError, TypeError, ValueError):
         return _by_reader(data)
     return (of, known) if _DIGEST.fullmatch(of) else _by_reader(data)
@@ -231,7 +255,14 @@ def _by_reader(data: bytes) -> tuple[Digest, Known]:
     decision = read_record(data)
     shut = () if is_yes(decision.verdict) else causes(decision.judgements)
     waived = decision if decision.waivers.applied else None
-    return decision.snapshot_digest, Known(verdict=decision.verdict, by="record", causes=shut, waived=waived)
+    return decision.snapshot_digest, Known(
+        verdict=decision.verdict,
+        by="record",
+        causes=shut,
+        waived=waived,
+        environment=decision.environment,
+        at=decision.now,
+    )
 
 
 def _stood(fields: dict[str, Any]) -> tuple[Cause, ...]:

@@ -141,6 +141,7 @@ def replay(
             record,
             once_more(record, _decided(record, snapshot, judged, rules, manifest, trusted=trusted)),
             changed,
+            whole=record.versions.aigate == aigate.__version__,
         )
         # Whether the manifest came with a change under review, for which no waiver counts, no field says.
         for trusted in ((True, False) if record.waivers_digest is not None else (True,))

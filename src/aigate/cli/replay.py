@@ -238,7 +238,7 @@ def _code(found: "Backtest", fail_on: str) -> int:
         return 3
     if (fail_on == "changed" and found.changed) or (fail_on == "blocked" and found.blocked):
         return 1
-    unsure = found.unreadable or found.incomparable
+    unsure = found.unreadable or found.unread or found.incomparable or found.without_snapshot or found.broken
     return 3 if fail_on != "never" and unsure else 0
 
 

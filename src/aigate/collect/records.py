@@ -6,6 +6,8 @@ what it cannot read says yes by accident.
 """
 
 import gzip
+import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
 from aigate.collect.snapshot_file import MAX_BYTES
-from aigate.errors import UsageError
+from aigate.errors import ConfigError, UsageError
 
 Stream: TypeAlias = IO[bytes] | gzip.GzipFile
 
@@ -23,7 +25,7 @@ Kind = Literal["snapshot", "record", "other", "broken"]
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 """Files of a folder that are looked into; each may be compressed (`.gz`)."""
 
-_SCHEMA = re.compile(rb'"schema"\s*:\s*"aigate\.(snapshot|decision)/v[0-9]{1,4}"')
+_SCHEMA = re.compile(rb'"schema"\s*:\s*"aigate\.(snapshot|decision)/')
 """Within a JSON text, quotes that are not escaped are never inside of a string."""
 
 
@@ -46,7 +48,7 @@ class Records:
     """The documents in a file or a folder, read as often as they are asked for."""
 
     def __init__(self, path: Path) -> None:
-        """Find the files. Raises UsageError where there is nothing of the kind."""
+        """Find the files. Raises UsageError where there is nothing of the kind, ConfigError where a folder is closed."""
         self.path = path
         self.files = tuple(_files(path))
         if not self.files:
@@ -87,10 +89,17 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    for entry in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in entry.relative_to(path).parts)
-        if not hidden and _named(entry).endswith(SUFFIXES) and entry.is_file():
-            yield entry
+    found = []
+    for folder, below, names in os.walk(path, onerror=_refuse):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    yield from (file for file in sorted(found) if _named(file).endswith(SUFFIXES) and file.is_file())
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be looked into may hold what would have changed; one that is not there holds nothing."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise ConfigError(f"cannot be read: {error.strerror}", place=str(error.filename)) from error
 
 
 def _named(file: Path) -> str:
@@ -140,4 +149,16 @@ def _piece(data: bytes, shown: str) -> Piece:
     if len(data) > MAX_BYTES:
         return Piece(shown, "broken", why=f"larger than {MAX_BYTES} bytes")
     data = data.strip()
-    return Piece(shown, kind_of(data), data)
+    kind = kind_of(data)
+    return _searched(shown, data) if kind == "other" else Piece(shown, kind, data)
+
+
+def _searched(shown: str, data: bytes) -> Piece:
+    """Look closer at what does not name its kind: one that was cut off named it further on, or in other letters."""
+    try:
+        value = json.loads(data.decode())
+    except (ValueError, RecursionError) as e:
+        why = f"not JSON, or not all of it ({str(e)[:120]})" if data else "it is empty"
+        return Piece(shown, "broken", why=why)
+    found = value.get("schema") if isinstance(value, dict) else None
+    return Piece(shown, kind_of(b'"schema":' + json.dumps(found).encode()), data)

@@ -150,7 +150,12 @@ def evaluated_again(sight: Sight, snapshot: Snapshot, recorded: Decision) -> Loo
         again = evaluate_snapshot(loaded, snapshot, sight.actor, waivers=book_of(recorded)).decision
     except AigateError as e:
         return note(f"they could not be run again: {e.message}")
-    told = compared(decision_id(recorded), recorded, once_more(recorded, again))
+    told = compared(
+        decision_id(recorded),
+        recorded,
+        once_more(recorded, again),
+        whole=recorded.versions.aigate == again.versions.aigate,
+    )
     at = None if told.first is None else told.first.at
     if at is None:
         return Look(

@@ -1,6 +1,6 @@
 """What a replay and a backtest have to say: on a terminal, and on the page of a pull request."""
 
-from aigate.backtest import Backtest, Case, Kind
+from aigate.backtest import Backtest, Case, Erring, Kind
 from aigate.decision import Verdict
 from aigate.replay import Changed, Replay
 from aigate.report.clean import clean, disarm, markdown_code, markdown_text
@@ -56,17 +56,26 @@ def _brief(text: str) -> str:
 def headline(found: Backtest) -> str:
     """Say in one line what would have changed: `would have blocked v11, v14; would have let v9 through`."""
     parts = []
-    if blocked := found.versions("blocked"):
-        parts.append(f"would have blocked {_few(blocked)}")
-    if through := found.versions("let_through"):
-        parts.append(f"would have let {_few(through)} through")
+    if found.blocked:
+        parts.append(f"would have blocked {_listed(found, 'blocked', found.blocked)}")
+    if found.let_through:
+        parts.append(f"would have let {_listed(found, 'let_through', found.let_through)} through")
     if found.otherwise:
-        parts.append(f"would have said another no to {_few(found.versions('otherwise'))}")
-    if parts:
-        return "; ".join(parts)
-    if not found.judged - found.incomparable:
-        return "nothing to compare: no snapshot with a verdict was judged"
-    return "would have changed nothing"
+        parts.append(f"would have said another no to {_listed(found, 'otherwise', found.otherwise)}")
+    if not parts and not found.judged - found.incomparable:
+        parts.append("nothing to compare: no snapshot with a verdict was judged")
+    elif not parts:
+        parts.append("would have changed nothing")
+    if found.broken:
+        parts.append(f"no answer from {_few(found.broken)}: it broke on every snapshot")
+    return "; ".join(parts)
+
+
+def _listed(found: Backtest, kind: Kind, count: int) -> str:
+    """Name the versions; where not every change is listed, say how many there are."""
+    listed = sum(case.kind == kind for case in found.cases)
+    more = f" and others ({count:,} answers in all)" if count > listed else ""
+    return _few(found.versions(kind)) + more
 
 
 def _few(versions: tuple[str, ...]) -> str:
@@ -88,6 +97,9 @@ def render_backtest(found: Backtest, ctx: ReportContext) -> str:
         lines += page.row(
             "unknown", "alone", f"{_snapshots(found.incomparable)} without a decision beside it"
         )
+    lines += page.row("unknown", "beside", _beside(found)) if _beside(found) else []
+    for one in found.erring:
+        lines += page.row("unknown", "broke", _broke(found, one), most=4)
     shown = found.cases if ctx.verbose else found.cases[:MOST_LINES]
     if shown:
         lines += ["", page.paint("Changes", BOLD)]
@@ -131,6 +143,25 @@ def _counted(found: Backtest) -> str:
     return ", ".join(f"{count:,} {words}" for words, count in counts if count) or "nothing"
 
 
+def _beside(found: Backtest) -> str:
+    """Say what else was in the source, which the counts of snapshots do not show."""
+    gone, others = found.without_snapshot, found.others
+    words = []
+    if gone:
+        words.append(
+            f"{gone:,} {'decision' if gone == 1 else 'decisions'} without the snapshot, so not judged"
+        )
+    if others:
+        words.append(
+            f"{others:,} {'document that is' if others == 1 else 'documents that are'} neither snapshot nor decision"
+        )
+    return "; ".join(words)
+
+
+def _broke(found: Backtest, one: Erring) -> str:
+    return f"{one.policy} on {one.snapshots:,} of {found.judged:,}, the first time: {one.reason}"
+
+
 def _name(case: Case) -> str:
     return "?" if case.version is None else f"v{case.version}"
 
@@ -162,7 +193,8 @@ def backtest_markdown(found: Backtest, ctx: ReportContext) -> str:
     head = [
         f"## Backtest: {_md(line, 600)}",
         f"{_md(found.policies, 200)} (`{short(found.policies_digest)}`) on {_md(_evidence(found), 300)}",
-        _md(_counted(found)) + ".",
+        _md("; ".join(part for part in (_counted(found), _beside(found)) if part)) + ".",
+        *(f"**Broke:** {_md(_broke(found, one), 300)}" for one in found.erring[:MOST_LINES]),
     ]
     room = max(ctx.size, _LEAST_SIZE) - sum(len(part) + 2 for part in head) - 400
     cases = [
