@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aigate.again import many
 from aigate.again.many import Asked, _by_reader, backtest, known_from
 from aigate.again.rules import rules
 from aigate.backtest import Backtest, Case, Cause, Counting, Jury, kind_of
@@ -18,7 +19,7 @@ from aigate.collect.policy_files import declared
 from aigate.collect.records import Piece, Records
 from aigate.decision import EXIT_CODES, Verdict
 from aigate.digest import canonical, digest_bytes
-from aigate.errors import ConfigError, PolicyCodeError
+from aigate.errors import AigateError, ConfigError, PolicyCodeError
 from aigate.isolate import Isolate, Limits
 from aigate.isolate.batch import Batch
 from aigate.policy import PolicyFile
@@ -449,6 +450,27 @@ def test_a_record_is_read_fast_and_read_in_full_alike(project: Project) -> None:
             known_from(data.replace(was, becomes, 1))
 
 
+@pytest.mark.parametrize("how", ["in another order", "with next to nothing in it"])
+def test_a_record_that_only_its_id_speaks_for_is_read_in_full(
+    project: Project, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Whoever can compute an id can give one to anything; the fast reading takes what has our form, and nothing else."""
+    fields = json.loads(project.decided(project.snapshot(9, "0.93"), "v9").read_bytes())
+    del fields["id"]
+    fields = dict(reversed(fields.items()))
+    if how == "with next to nothing in it":
+        least = ("environment", "judgements", "now", "schema", "snapshot_digest", "verdict", "waivers")
+        fields = {name: fields[name] for name in least}
+    packed = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+    id = digest_bytes(packed.encode())
+    data = f'{packed[:-1]},"id":"{id}"}}'.encode()
+    with pytest.raises(ConfigError):
+        known_from(data)
+    sound = (project.kept / "v9.json").read_bytes().strip()
+    monkeypatch.setattr(many, "_by_reader", lambda data: pytest.fail("a sound record took the long way"))
+    assert known_from(sound)[1].verdict == "allow"
+
+
 @settings(max_examples=50)
 @given(st.lists(st.sampled_from(["blocked", "let_through", "otherwise", "unchanged", "before"]), max_size=30))
 def test_every_snapshot_is_in_exactly_one_count(kinds: list[str]) -> None:
@@ -521,6 +543,16 @@ def test_more_changes_than_are_listed_hide_no_kind() -> None:
 def test_no_answers_are_never_a_yes() -> None:
     jury = Jury((), {}, None)
     assert jury.verdict("promote", "", ()) == "hold"
+
+
+def test_a_folder_without_a_policy_is_no_set_of_policies(project: Project) -> None:
+    """Beside the standard pack it would be judged as if nothing was left out."""
+    (project.folder / "empty").mkdir()
+    for name in ("", "notes.txt", "helper.py"):
+        if name:
+            (project.folder / "empty" / name).write_text("x = 1\n")
+        with pytest.raises(AigateError, match=r"empty|helper"):
+            rules(None, "production", project.folder / "empty")
 
 
 def test_an_empty_source_has_nothing_to_compare(project: Project) -> None:

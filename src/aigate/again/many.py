@@ -13,6 +13,7 @@ from aigate.again.rules import Rules
 from aigate.backtest import MOST_CAUSES, Backtest, Case, Cause, Counting, Jury, Known, causes, is_yes, kind_of
 from aigate.collect.records import Piece
 from aigate.collect.snapshot_file import parse_snapshot
+from aigate.decision import Decision
 from aigate.digest import canonical, digest, digest_bytes
 from aigate.errors import ConfigError
 from aigate.isolate import Limits
@@ -22,6 +23,9 @@ from aigate.snapshot import Snapshot
 from aigate.values import Digest
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+_PLACES = sorted(["id", *(field.alias or name for name, field in Decision.model_fields.items())])
+"""What a record of this version has, in the order of its bytes."""
 
 _HELD_BACK = 256
 """Snapshots without a decision that wait to be put to the policies in force together."""
@@ -231,9 +235,9 @@ def known_from(data: bytes) -> tuple[Digest, Known]:
         whole = to_json(fields) == data  # else it says something twice, or in another way
     except ValueError:
         return _by_reader(data)
-    if not whole or not isinstance(fields, dict) or fields.get("schema") != SCHEMA:
+    if not whole or not isinstance(fields, dict) or list(fields) != _PLACES or fields["schema"] != SCHEMA:
         return _by_reader(data)
-    id = fields.pop("id", None)
+    id = fields.pop("id")
     try:
         if id != digest_bytes(to_json(fields)) or fields["waivers"]["applied"]:
             return _by_reader(data)

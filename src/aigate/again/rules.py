@@ -57,6 +57,11 @@ def rules(
         if not folder.is_dir():
             raise UsageError(f"--policies: there is no folder {folder}")
         own = read_policies(folder, shown=selection.path)
+        if not any(file.policies for file in own):
+            raise UsageError(
+                f"--policies: there is no policy in {folder}",
+                fix="name the folder that has them; to judge by the standard pack alone, --standard and no --policies",
+            )
         files = (*(f for f in files if not f.shown.startswith(f"{selection.path}/")), *own)
         shown = f"the policies in {folder}"
     if standard is not None:
