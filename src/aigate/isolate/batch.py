@@ -144,6 +144,7 @@ class Batch:
         self._lost: dict[int, tuple[PolicyInfo, ...]] = {}
         """What stands for the policies of a group that did not answer."""
         self._falls = [0] * len(self._groups)
+        self._leaving = False
         self._late = [0] * len(self._groups)
         count = processes or len(os.sched_getaffinity(0))
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
@@ -185,6 +186,9 @@ class Batch:
                         yield from _done(*waiting.popleft())
                 while waiting:
                     yield from _done(*waiting.popleft())
+            except BaseException:
+                self._leaving = True  # nobody waits for what is still asked snapshot by snapshot
+                raise
             finally:
                 for _, future in waiting:
                     future.cancel()
@@ -235,6 +239,8 @@ class Batch:
 
     def _alone(self, worker: "_Worker", number: int, data: bytes) -> tuple[PolicyResult, ...]:
         """Have a group judge one snapshot in a process of its own; whatever it does there is its answer."""
+        if self._leaving:
+            raise _no_answer()
         _, (line,), late = worker.ask([data], [number])
         rows = None if late else self._taken(number, _accepted(line, worker.nonce), 1)
         if rows is not None:
@@ -243,7 +249,7 @@ class Batch:
         if late:
             reason = f"it took longer than {self._limits.seconds:g} s"
             self._late[number] += 1
-            if self._late[number] == MOST_LATE:
+            if self._late[number] >= MOST_LATE:  # each thread sees it, and ends
                 names = ", ".join(file.shown for file in self._groups[number])
                 raise PolicyCodeError(
                     f"{names}: on {MOST_LATE} snapshots {reason}, so what it would have said of all of them "
