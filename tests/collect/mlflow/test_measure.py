@@ -109,6 +109,17 @@ def test_the_order_of_points_does_not_matter(
     assert [(m.dataset, shown(m.value)) for m in plain] == [(m.dataset, shown(m.value)) for m in mixed]
 
 
+def test_at_one_moment_the_same_run_counts_whatever_the_order() -> None:
+    eval_ = ("eval", "1")
+    points = [
+        Point("accuracy", Decimal("0.71"), NOW, 0, *of) for of in (("a", eval_), ("b", None), ("b", eval_))
+    ]
+    for order in (points, points[::-1]):
+        found = measurements(order, Measured("r", {"a": run("a"), "b": run("b")}, NOW))
+        assert [m.run_id for m in found] == ["b", "b"]
+        assert [m.dataset is None for m in found] == [False, True]
+
+
 def test_at_one_moment_what_names_its_data_comes_first() -> None:
     points = [Point("accuracy", Decimal("0.71"), NOW, 0, "a", data) for data in (None, ("eval", "1"))]
     for order in (points, points[::-1]):

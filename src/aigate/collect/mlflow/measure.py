@@ -139,7 +139,7 @@ def _newest(measurement: Measurement) -> tuple[datetime, str, bool, str, str]:
 def _of_one_dataset(
     key: str, data: Dataset | None, points: list[Point], others: Sequence[Point], measured: Measured
 ) -> Measurement:
-    newest = max(points, key=lambda point: (point.recorded_at, point.step))
+    newest = max(points, key=lambda point: (point.recorded_at, point.step, point.run_id))
     reason = _doubt(key, points, measured)
     value: Evident[Decimal] = missing(reason or "no number", measured.source)
     if not reason and isinstance(newest.value, Decimal):
@@ -241,7 +241,7 @@ def _deviation(key: str, point: Point, others: Sequence[Point]) -> Decimal | Non
 
 
 def _lost(points: list[Point], reason: str, measured: Measured) -> Measurement:
-    newest = max(points, key=lambda point: (point.recorded_at, point.step))
+    newest = max(points, key=lambda point: (point.recorded_at, point.step, point.run_id))
     return typed.built(
         f"metric {newest.key!r}",
         lambda: Measurement(
