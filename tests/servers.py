@@ -17,7 +17,7 @@ import pytest
 _PATIENCE = 180.0
 """Seconds a server may take to answer; some ten are usual, more where the machine is busy."""
 
-LEAN = ("--gunicorn-opts", "--threads 8 --log-level warning")
+LEAN = ("--gunicorn-opts", "--threads 8 --log-level warning --access-logfile -")
 """The server without FastAPI's layers around it, for those that are asked ten thousand times: a request costs
 two thirds. The other servers are what MLflow starts by itself."""
 

@@ -403,9 +403,9 @@ def test_one_that_kills_its_process_costs_the_others_no_start_of_an_interpreter(
     data = [(n, sound) for n in range(100)]
     data[60] = (60, canonical(change(passing_snapshot(), "/alias", "x")))
     with Batch((kills, FILES[0]), {}, environment="production", processes=1) as batch:
-        started = {worker._child.pid for worker in batch._workers}
+        started = [worker._child for worker in batch._workers]
         got = [judged.results for _, _, judged in batch.run(data)]
-        assert {worker._child.pid for worker in batch._workers} == started
+        assert [worker._child for worker in batch._workers] == started
     assert [n for n, (mine, _) in enumerate(got) if mine.outcome != "pass"] == [60]
     assert got[60][0].reason == "its process ended without an answer, or with nonsense"
     assert {other.outcome for _, other in got} == {"pass"}

@@ -21,7 +21,7 @@ from aigate.history import known_good, status_of, why
 from aigate.history.verify import decided_again, evaluated_again
 from aigate.ledger import Halt, Identity, Intent, Kept
 from aigate.manifest import RollbackRules
-from aigate.report.json import decision_id, record
+from aigate.report.json import decision_id, read_record, record
 from aigate.testing import passing_snapshot
 from aigate.values import gap
 from story import Story, told
@@ -250,7 +250,7 @@ def loaded(tmp_path: Path) -> LoadedManifest:
 
 def test_the_same_evidence_and_policies_give_the_same_bytes(loaded: LoadedManifest) -> None:
     snapshot = passing_snapshot().model_copy(update={"manifest_digest": loaded.digest})
-    recorded = evaluate_snapshot(loaded, snapshot, Actor(name="ci")).decision
+    recorded = read_record(record(evaluate_snapshot(loaded, snapshot, Actor(name="ci")).decision))
     story = Story()
     look = evaluated_again(story.sight(loaded=loaded), snapshot, recorded)
     assert (look.state, look.words) == (
@@ -297,7 +297,7 @@ def test_a_decision_with_waivers_is_made_again_by_those_of_its_record(loaded: Lo
         "approver: a, approved_on: 2026-11-21, expires: 2026-12-01}\n"
         "  - {policy: mine.owner, key: gone}\n"
     )
-    recorded = evaluate_snapshot(loaded, snapshot, Actor(name="ci")).decision
+    recorded = read_record(record(evaluate_snapshot(loaded, snapshot, Actor(name="ci")).decision))
     assert (recorded.verdict, recorded.counts.waived) == ("allow", 1)
     sight = Story().sight(loaded=loaded)
     (loaded.folder / "waivers.yaml").unlink()
@@ -315,7 +315,7 @@ def test_a_decision_with_waivers_is_made_again_by_those_of_its_record(loaded: Lo
 
 def test_other_policies_and_other_manifests_are_not_run(loaded: LoadedManifest) -> None:
     snapshot = passing_snapshot().model_copy(update={"manifest_digest": loaded.digest})
-    recorded = evaluate_snapshot(loaded, snapshot, Actor(name="ci")).decision
+    recorded = read_record(record(evaluate_snapshot(loaded, snapshot, Actor(name="ci")).decision))
     sight = Story().sight(loaded=loaded)
     (loaded.folder / "policies" / "mine.py").write_text(POLICY + "# one byte more\n")
     assert "the policies are others now" in evaluated_again(sight, snapshot, recorded).words

@@ -408,6 +408,15 @@ def test_a_day_is_its_first_instant() -> None:
     assert fate(made, now=datetime(2026, 12, 1, tzinfo=UTC))[0] == "expired"
 
 
+def test_a_second_of_approval_is_the_whole_second_for_a_version_that_was_made_in_it() -> None:
+    """A registry counts milliseconds, and whoever approves writes a second."""
+    second = NOW - timedelta(hours=1)
+    for later, kind in ((999, "applied"), (1000, "refused")):
+        made = EXACT.model_copy(update={"created_at": second + timedelta(milliseconds=later)})
+        found, why = fate(waiver(created_at=made.created_at, approved_on=second), subject=made)
+        assert found == kind, why
+
+
 def test_a_day_of_approval_is_the_whole_day_for_a_version_that_was_made_on_it() -> None:
     made = EXACT.model_copy(update={"created_at": NOW - timedelta(hours=1)})
     fits = {"created_at": None}

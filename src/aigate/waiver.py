@@ -18,6 +18,7 @@ from aigate.snapshot import Snapshot, Subject
 from aigate.values import Digest, Evident, Instant, Model, Name, gap, show_duration, show_instant
 
 _DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
 
 
 class Entry(Model):
@@ -183,9 +184,11 @@ def _same_name(one: str | None, other: str) -> bool:
 
 
 def _latest(approved: Instant) -> Instant:
-    """Return the last instant that an approval may mean: a day, which is kept as its first instant, has a whole one."""
-    midnight = approved.replace(hour=0, minute=0, second=0, microsecond=0)
-    return approved + _DAY if approved == midnight else approved
+    """Return the last instant that an approval may mean: one that says a day, or a second, means all of it."""
+    if approved.microsecond:
+        return approved
+    midnight = approved.replace(hour=0, minute=0, second=0)
+    return approved + (_DAY if approved == midnight else _SECOND) - timedelta.resolution
 
 
 def _lifted(waiver: Waiver, judgement: Judgement) -> _Fate:
