@@ -1,10 +1,7 @@
 """`aigate check`: every mistake is found, none is made up, and nothing is decided."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import pytest
 
 from aigate.cli.locate import located, remedy
+from commands import aigate_here
 from standard_pack import pack
 
 STORY = Path(__file__).parents[2] / "examples/three-green-teams"
@@ -56,16 +54,7 @@ class Said:
 
 
 def check(folder: Path, *words: str, types: bool = False) -> Said:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "aigate", "check", *([] if types else ["--no-types"]), *words],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr
+    done = aigate_here(folder, "check", *([] if types else ["--no-types"]), *words, HOME=str(folder))
     return Said(done.returncode, done.stdout, done.stderr)
 
 

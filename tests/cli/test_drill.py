@@ -1,30 +1,19 @@
-"""`aigate drill` as a process."""
+"""`aigate drill` at its door."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from commands import aigate_here
 from recorded import Project
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "three-green-teams"
 
 
-def aigate(folder: Path, *args: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "aigate", "drill", *map(str, args)],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": "/nowhere"},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
+def aigate(folder: Path, *args: object) -> CompletedProcess[str]:
+    return aigate_here(folder, "drill", *args, HOME="/nowhere")
 
 
 def test_the_story_is_drilled() -> None:

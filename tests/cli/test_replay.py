@@ -1,12 +1,11 @@
-"""`aigate replay` as a process: exit codes, formats, and what it says of records that lie."""
+"""`aigate replay` at its door: exit codes, formats, and what it says of records that lie."""
 
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -15,21 +14,12 @@ from aigate.enforce.ledger import Ledger
 from aigate.enforce.sql_store import open_sql_store
 from aigate.ledger import Identity, Intent
 from aigate.report.json import decision_id, read_record
+from commands import aigate_here
 from recorded import Project
 
 
-def aigate(project: Project, *args: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "aigate", *map(str, args)],
-        cwd=project.folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(project.folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
+def aigate(project: Project, *args: object) -> CompletedProcess[str]:
+    return aigate_here(project.folder, *args, HOME=str(project.folder))
 
 
 @pytest.fixture(scope="module")
