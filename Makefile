@@ -31,7 +31,7 @@ check: lint ## The fast loop: linters, types, architecture, quick tests
 
 test: setup ## Every test, those with real servers too
 	@$(MAKE) --no-print-directory --jobs=2 setup-dbt setup-mlflow2
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=60 --durations-min=3
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=60 --durations-min=3
 
 lint: setup ## Format, lint, types, architecture; changes nothing
 	$(BIN)/ruff format --check .

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import mlflow_seed
+from commands import aigate_here
 from fakes import WebServer, json_reply
 from servers import MlflowServer
 
@@ -41,7 +42,7 @@ ORIGIN = "{method: expert, set_by: d.silva, set_on: 2026-08-02, environment: pro
 
 @dataclass(frozen=True)
 class Done:
-    """A finished process."""
+    """A finished command."""
 
     code: int
     out: str
@@ -57,6 +58,12 @@ class System:
     web: WebServer
     uri: str
     environ: dict[str, str] = field(default_factory=dict)
+    forks: bool = False
+    """Whether each command has a process of its own."""
+
+    def apart(self) -> "System":
+        """Return the same system, with a process for each command."""
+        return replace(self, forks=True)
 
     def loaded(self, **hours_ago: float) -> None:
         """Let the endpoints say when each stage was loaded."""
@@ -67,16 +74,18 @@ class System:
     def aigate(self, *args: str, uri: str | None = None, **environ: str) -> Done:
         """Run the command in the folder."""
         env = {
-            "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "MLFLOW_TRACKING_URI": self.uri if uri is None else uri,
             **self.environ,
             **environ,
         }
+        if not self.forks:
+            done = aigate_here(self.folder, *args, **env)
+            return Done(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
             [sys.executable, "-P", "-m", "aigate", *args],
             cwd=self.folder,
-            env=env,
+            env={"PATH": os.environ["PATH"], **env},
             capture_output=True,
             text=True,
             timeout=120,

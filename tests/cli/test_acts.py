@@ -35,6 +35,7 @@ def _holder(system: System) -> str:
 
 
 def test_a_morning_a_night_and_a_year_later(own: System) -> None:
+    own = own.apart()
     name = own.churn.name
     first = own.aigate("promote")
     assert (first.code, "aigate adopt" in first.out) == (1, True)

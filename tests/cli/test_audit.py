@@ -43,6 +43,7 @@ def lived(
 
 
 def test_status_of_what_aigate_promoted(lived: System) -> None:
+    lived = lived.apart()
     done = lived.aigate("status")
     assert done.code == 0, done.out + done.err
     first = done.out.splitlines()[0]
@@ -76,6 +77,7 @@ def test_status_of_a_model_that_nobody_knows(lived: System, tmp_path: Path) -> N
 
 
 def test_why_verifies_the_decision_to_the_byte(lived: System) -> None:
+    lived = lived.apart()
     done = lived.aigate("why", f"{lived.churn.name}@1")
     assert done.code == 0, done.out + done.err
     assert done.out.startswith("ALLOWED")
@@ -101,6 +103,7 @@ def test_why_of_nothing_is_a_mistake(lived: System, args: tuple[str, ...]) -> No
 
 
 def test_audit_is_clean_and_exports_what_verifies_itself(lived: System, tmp_path: Path) -> None:
+    lived = lived.apart()
     done = lived.aigate("audit", "--export", str(tmp_path / "q1.zip"))
     assert done.code == 0, done.out + done.err
     assert done.out.startswith("CLEAN")

@@ -28,6 +28,7 @@ def why(out: str) -> str:
 
 
 def test_a_worse_model_is_denied_with_reasons(system: System) -> None:
+    system = system.apart()
     done = system.aigate(
         "evaluate", "-o", "text", "-o", "json:record.json", "--save-snapshot", "snapshot.json"
     )
@@ -50,11 +51,13 @@ def test_late_data_are_denied_and_the_owner_is_named(system: System) -> None:
 
 def test_the_good_version_is_allowed(system: System) -> None:
     """The champion's own twin: the same evidence, asked for by number, under another alias."""
+    system = system.apart()
     done = system.aigate("evaluate", f"{system.churn.name}@1", "--to", "production")
     assert (done.code, done.out.split()[0]) == (0, "ALLOW"), done.out + done.err
 
 
 def test_the_same_snapshot_gives_the_same_bytes(system: System) -> None:
+    system = system.apart()
     first = system.aigate("evaluate", "--save-snapshot", "snapshot.json", "--format", "json")
     again = [
         system.aigate("evaluate", "--snapshot", "snapshot.json", "--format", "json").out for _ in range(2)
@@ -101,6 +104,7 @@ def test_a_snapshot_that_is_none_is_refused(system: System, old: str, new: str, 
 
 
 def test_a_dead_registry_is_a_hold_that_names_it(system: System) -> None:
+    system = system.apart()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         dead = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -138,6 +142,7 @@ def test_a_lying_registry_is_a_hold(system: System, answer: Reply) -> None:
     ids=["silence", "dripping-headers", "dripping-body"],
 )
 def test_a_hostile_endpoint_ends_in_a_hold_within_the_deadline(system: System, handler: Any) -> None:
+    system = system.apart()
     with RawServer(handler) as server:
         manifest = system.folder / "aigate.yaml"
         manifest.write_text(
@@ -159,6 +164,7 @@ START = 4.0
 
 
 def test_secrets_are_in_no_output(system: System) -> None:
+    system = system.apart()
     token, key = "canary-token-7f3a", "canary-key-91bc"
     seen = []
 

@@ -54,8 +54,14 @@ def client(system: System) -> Any:
     return mlflow_seed.connect(system.uri)
 
 
+def a_second_later() -> None:
+    """Wait for the next second: two looks in one are one reading."""
+    time.sleep(1.01 - time.time() % 1)
+
+
 def look(system: System, *more: str) -> tuple[Done, dict[str, Any]]:
-    """Look once; return the process and the tick."""
+    """Look once; return the command and the tick."""
+    a_second_later()
     done = system.aigate("watch", "--once", "--format", "json", *more)
     assert done.out.count("\n") == 1, done.out + done.err
     return done, cast("dict[str, Any]", json.loads(done.out))
@@ -86,6 +92,7 @@ def measure(system: System, accuracy: float) -> None:
 
 @pytest.mark.server
 def test_a_champion_that_does_well_stays_and_is_heard_of(watched: System) -> None:
+    watched = watched.apart()
     adopt(watched, "as found")
     done, tick = look(watched)
     assert (done.code, tick["call"], tick["champion"], tick["done"]) == (0, "keep", "1", "nothing"), done.out
@@ -123,6 +130,7 @@ def test_late_data_halt_and_nothing_moves(watched: System) -> None:
     adopt(watched, "as found")
     watched.loaded(features=12)
     assert look(watched)[1]["call"] == "wait"
+    a_second_later()
     done = watched.aigate("watch", "--once")
     assert done.code == 1
     assert done.out.startswith(f"HALT {watched.churn.name} v1")
@@ -156,6 +164,7 @@ def _words(line: str) -> list[str]:
 
 @pytest.mark.server
 def test_a_registry_that_is_gone_is_a_hold(watched: System) -> None:
+    watched = watched.apart()
     done = watched.aigate("watch", "--once", uri="http://127.0.0.1:9", AIGATE_LEDGER="")
     assert done.code == 3
     assert done.out.startswith("HOLD ")
