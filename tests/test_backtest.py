@@ -481,7 +481,7 @@ def test_a_record_that_only_its_id_speaks_for_is_read_in_full(
 @settings(max_examples=50)
 @given(st.lists(st.sampled_from(["blocked", "let_through", "otherwise", "unchanged", "before"]), max_size=30))
 def test_every_snapshot_is_in_exactly_one_count(kinds: list[str]) -> None:
-    counting = Counting()
+    counting, now = Counting(), passing_snapshot().now
     for number, kind in enumerate(kinds):
         if kind in ("unchanged", "before"):
             counting.count(kind)
@@ -493,7 +493,7 @@ def test_every_snapshot_is_in_exactly_one_count(kinds: list[str]) -> None:
                 version=str(number + 1),
                 alias="champion",
                 question="promote",
-                at=passing_snapshot().now,
+                at=now,
                 was="allow",
                 becomes="deny",
                 by="record",
@@ -515,9 +515,9 @@ def test_every_snapshot_is_in_exactly_one_count(kinds: list[str]) -> None:
 
 
 def many_cases(kinds: list[str]) -> Backtest:
-    counting = Counting()
+    counting, now = Counting(), passing_snapshot().now
     for number, kind in enumerate(kinds):
-        at = passing_snapshot().now + timedelta(seconds=(number * 7919) % len(kinds))
+        at = now + timedelta(seconds=(number * 7919) % len(kinds))
         counting.case(
             Case(
                 kind=kind,  # type: ignore[arg-type]

@@ -1,9 +1,11 @@
 """The interpreter that forks processes for policies: it imports what they need, and runs none itself."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from typing import NoReturn
@@ -14,6 +16,9 @@ from aigate.isolate.linux import hide
 from aigate.snapshot import Snapshot
 from aigate.values import Missing
 
+_LAST = 0.2
+"""Seconds in which the last forks may end once the gate has hung up."""
+
 
 def main(fd: int) -> None:
     """Fork whenever the gate asks, until it hangs up."""
@@ -21,7 +26,7 @@ def main(fd: int) -> None:
     hide()
     for model in (Answer, Snapshot, PolicyInfo, PolicyResult, Finding, Missing):
         model.model_rebuild()  # once here, and not again in every fork
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what has ended is gone, and need not be collected
+    signal.signal(signal.SIGCHLD, lambda *_: _collect())
     with socket.socket(fileno=fd) as line:
         for module, files in _asked(line):
             if os.fork() == 0:
@@ -29,6 +34,9 @@ def main(fd: int) -> None:
                 _become(module, files)
             for file in files:
                 os.close(file)
+    until = time.monotonic() + _LAST
+    while _collect() and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 def _asked(line: socket.socket) -> Iterator[tuple[str, list[int]]]:
@@ -63,3 +71,12 @@ def _become(module: str, files: list[int]) -> NoReturn:
         import_module(f"aigate.isolate.{module}").main(writes)
     finally:
         os._exit(0)
+
+
+def _collect() -> bool:
+    """Collect the forks that have ended, so that what they used is counted; tell whether any is left."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False
